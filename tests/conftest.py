@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests."""
+
+import os
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The development data (CIFAR-10 as TFDS, NAS-Bench-101 accuracies); skips where it is absent.
+
+    `NNGP_TF_SHARED_DATA` names the directory; `../shared/data` beside the checkout is the default.
+    """
+    default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = pathlib.Path(os.environ.get("NNGP_TF_SHARED_DATA", default))
+    if not path.is_dir():
+        pytest.skip(f"no development data at {path}; set NNGP_TF_SHARED_DATA to use another place")
+    return path
