@@ -1,0 +1,1 @@
+"""Measures of how well a score predicts the truth."""

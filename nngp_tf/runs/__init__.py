@@ -1,0 +1,1 @@
+"""Resumable runs over many architectures."""

@@ -1,0 +1,1 @@
+"""Architectures as frozen values; nothing here imports TensorFlow."""

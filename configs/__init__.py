@@ -1,0 +1,1 @@
+"""The gin files, one per experiment; installed as `nngp_tf.configs`."""

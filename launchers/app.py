@@ -1,0 +1,89 @@
+"""What launchers share: their flags, gin files, and exit codes.
+
+Flags say where and on what; gin says what. Exit code 0: done; 2: bad input, one sentence on stderr;
+1: failed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Callable
+
+import gin
+from absl import app, flags, logging
+
+import nngp_tf
+
+_GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Gin configuration files, later ones last.")
+_GIN_PARAMS = flags.DEFINE_multi_string("gin_param", [], "Gin bindings, applied after the files.")
+RUN_DIR = flags.DEFINE_string("run_dir", None, "Run directory; a run found there goes on.")
+STRATEGY = flags.DEFINE_string(
+    "strategy", None, "cpu, gpu, mirrored, multi_worker or tpu; unset: what TensorFlow picks."
+)
+TPU = flags.DEFINE_string("tpu", None, "Name or grpc:// address of a Cloud TPU; 'local' on its VM.")
+LOGICAL_CPUS = flags.DEFINE_integer(
+    "logical_cpus", None, "Splits the CPU into so many devices, to try sharding without a GPU."
+)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of TFDS data sets.")
+TRUTH = flags.DEFINE_string("truth", None, "Table of trained accuracies to compare with.")
+
+
+def run(launch: Callable[[], str]) -> None:
+    """Parse flags and gin, call `launch`, print what it wrote, and exit.
+
+    Args:
+      launch: Does the work and returns the line that names what it wrote. A ValueError it raises
+        is bad input.
+    """
+
+    def main(argv):
+        try:
+            if len(argv) > 1:
+                raise ValueError(f"unexpected argument {argv[1]!r}: launchers take flags only")
+            _parse_gin()
+            # From here on a line for each finished piece; gin's search for its files is no news.
+            logging.set_verbosity(logging.INFO)
+            print(launch())
+        except ValueError as error:
+            logging.debug("bad input", exc_info=True)
+            _refuse(error)
+
+    app.run(main, flags_parser=_parse_flags)
+
+
+def required(flag: flags.FlagHolder[str | None]) -> str:
+    """Return the value of a flag.
+
+    Raises:
+      ValueError: If it was not given.
+    """
+    if not flag.value:
+        raise ValueError(f"--{flag.name} is required")
+    return flag.value
+
+
+def _parse_flags(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _refuse(error)
+
+
+def _parse_gin():
+    root = pathlib.Path(nngp_tf.__file__).resolve().parent
+    # Installed, the configurations lie in the package; in a checkout, beside it.
+    for directory in (root / "configs", root.parent / "configs"):
+        if directory.is_dir():
+            gin.add_config_file_search_path(str(directory))
+    try:
+        gin.parse_config_files_and_bindings(_GIN_FILES.value, _GIN_PARAMS.value)
+    except (ValueError, OSError, SyntaxError) as error:
+        raise ValueError(f"gin: {error}") from error
+
+
+def _refuse(error):
+    # Libraries write paragraphs; the first says what is wrong.
+    sentence = " ".join(str(error).strip().partition("\n\n")[0].split())
+    print(f"{pathlib.Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,118 @@
+"""NNGP inference: architectures in, a run directory and a ranked table out.
+
+python -m launchers.nngp_inference --gin_file=configs/nasbench101_digits.gin --run_dir=runs/digits
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import gin
+
+from launchers import app
+from nngp_tf.data import benchmark_table
+from nngp_tf.data.images import load_images
+from nngp_tf.gaussian_process import scan
+from nngp_tf.kernels import precision
+from nngp_tf.kernels.strategy import build_strategy, is_chief
+from nngp_tf.models import build_nasbench101
+from nngp_tf.runs import architectures as architectures_lib
+from nngp_tf.runs import inference, ranking
+from nngp_tf.runs.store import RunDirectory
+
+
+@gin.configurable
+def nngp_inference(
+    space: str = "nasbench101",
+    architectures: str = "sample",
+    num_architectures: int | None = 10,
+    dataset: str = "digits",
+    subset: str = "authors",
+    num_train: int = 100,
+    num_test: int = 200,
+    num_inits: int = 4,
+    seed: int = 0,
+    batch_norm: str = "one_update",
+    stem_filters: int = 128,
+    channel_mean: Sequence[float] | None = None,
+    channel_std: Sequence[float] | None = None,
+    compute_dtype: str | None = None,
+    batch_size: int | None = None,
+    calibration_size: int | None = None,
+    score: str | None = None,
+) -> str:
+    """Evaluate architectures as the flags and gin say.
+
+    Args:
+      space: Search space.
+      architectures: How they are chosen; see `nngp_tf.runs.architectures.select`.
+      num_architectures: How many; None for all.
+      dataset: See `nngp_tf.data.images.load_images`, as are the next three.
+      subset: Rule by which images are chosen.
+      num_train: Training images.
+      num_test: Test images; 0 leaves leave-one-out.
+      num_inits: Initialisations; see `nngp_tf.kernels.running_kernels`, as are the next two.
+      seed: Of images, architectures and initialisations.
+      batch_norm: "one_update", "batch_statistics" or "initial".
+      stem_filters: Width of the networks.
+      channel_mean: Of the standardisation; computed unless given.
+      channel_std: Of the standardisation; computed unless given.
+      compute_dtype: Precision of the features; the device's default unless given.
+      batch_size: Images in a batch.
+      calibration_size: Images that calibrate batch normalisation.
+      score: What ranks; see `nngp_tf.gaussian_process.Scan.best`. The test accuracy that the
+        authors report unless given, leave-one-out accuracy without test images.
+
+    Returns:
+      The line that names the results.
+    """
+    config = dict(locals())
+    run_dir = app.required(app.RUN_DIR)
+    score = scan.check_criterion(score or ("test_accuracy" if num_test else "loo_accuracy"))
+    strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
+    truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
+    cells = architectures_lib.select(space, architectures, num_architectures, seed)
+    images = load_images(
+        dataset,
+        num_train,
+        num_test,
+        seed=seed,
+        data_dir=app.DATA_DIR.value,
+        subset=subset,
+        channel_mean=channel_mean,
+        channel_std=channel_std,
+    )
+    settings = inference.KernelSettings(
+        num_inits=num_inits,
+        seed=seed,
+        batch_norm=batch_norm,
+        compute_dtype=compute_dtype or precision.default_compute_dtype(strategy),
+        batch_size=batch_size,
+        calibration_size=calibration_size,
+    )
+    build = functools.partial(
+        build_nasbench101,
+        input_shape=images.x_train.shape[1:],
+        num_classes=images.num_classes,
+        stem_filters=stem_filters,
+        dtype_policy=precision.policy_name(settings.compute_dtype),
+    )
+    # These choose among results or say how fast they come; the others decide what they are.
+    for name in ("num_architectures", "score", "batch_size"):
+        del config[name]
+    config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
+    directory = RunDirectory(run_dir, config, inference.about(strategy), is_chief(strategy))
+    rows = inference.run_inference(cells, build, images, settings, directory, strategy)
+    directory.write_text("nngp_inference.gin", gin.operative_config_str())
+    print(ranking.report(rows, score, truth))
+    return f"wrote {directory.results_path}"
+
+
+def run() -> None:
+    """Return the console script."""
+    app.run(nngp_inference)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,90 @@
+"""Which precision features are computed in, by device."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
+_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+
+
+def default_compute_dtype(strategy: tf.distribute.Strategy | None = None) -> str:
+    """Return the dtype in which the device runs convolutions best.
+
+    "bfloat16" on TPU, and on a CPU whose flags name bfloat16 units (AMX, or AVX-512 with its
+    bfloat16 extension), where oneDNN uses them; "float32" on everything else.
+    """
+    device = device_type(strategy)
+    if device == "TPU":
+        return "bfloat16"
+    if device == "CPU":
+        flags = [flag for flag in _BFLOAT16_FLAGS if flag in _cpu_flags()]
+        dtype = "bfloat16" if flags else "float32"
+        logging.info("features in %s: CPU bfloat16 units: %s", dtype, ", ".join(flags) or "none")
+        return dtype
+    return "float32"
+
+
+def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
+    """Where the replicas of a strategy run: "TPU", "GPU" or "CPU"."""
+    strategy = strategy or tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return "TPU"
+    try:
+        first = strategy.extended.worker_devices[0]
+    except RuntimeError:
+        # The default strategy names no device: TensorFlow places operations on a GPU if it has one.
+        return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return tf.DeviceSpec.from_string(first).device_type
+
+
+def check_compute_dtype(dtype: str) -> str:
+    """Return a valid compute dtype's name.
+
+    Raises:
+      ValueError: If it is not one of `COMPUTE_DTYPES`.
+    """
+    if dtype not in COMPUTE_DTYPES:
+        raise ValueError(f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}, got {dtype!r}")
+    return dtype
+
+
+def policy_name(compute_dtype: str) -> str:
+    """Return the Keras policy of a compute dtype, with variables in float32 or better."""
+    low = check_compute_dtype(compute_dtype) in ("bfloat16", "float16")
+    return f"mixed_{compute_dtype}" if low else compute_dtype
+
+
+def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
+    """Return the model if its weights compute in this dtype, else a twin that does.
+
+    Raises:
+      ValueError: If the twin cannot be made, as for a subclassed model.
+    """
+    layers = model._flatten_layers(include_self=False)
+    with_weights = [x for x in layers if x.weights and not isinstance(x, keras.Model)]
+    if all(layer.compute_dtype == compute_dtype for layer in with_weights):
+        return model
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"a model of class {type(model).__name__} cannot be copied to compute in "
+            f"{compute_dtype}: build it under that dtype policy, or pass the compute_dtype it has"
+        )
+
+    def with_policy(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer):
+            config["dtype"] = policy_name(compute_dtype)
+        return type(layer).from_config(config)
+
+    return keras.models.clone_model(model, clone_function=with_policy, recursive=True)
+
+
+def _cpu_flags():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+            return next((line.split() for line in cpuinfo if line.startswith("flags")), [])
+    except OSError:
+        return []
