@@ -42,8 +42,6 @@ def run(launch: Callable[[], str]) -> None:
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}: launchers take flags only")
             _parse_gin()
-            # From here on a line for each finished piece; gin's search for its files is no news.
-            logging.set_verbosity(logging.INFO)
             print(launch())
         except ValueError as error:
             logging.debug("bad input", exc_info=True)
@@ -71,15 +69,19 @@ def _parse_flags(argv):
 
 
 def _parse_gin():
-    root = pathlib.Path(nngp_tf.__file__).resolve().parent
-    # Installed, the configurations lie in the package; in a checkout, beside it.
-    for directory in (root / "configs", root.parent / "configs"):
-        if directory.is_dir():
-            gin.add_config_file_search_path(str(directory))
+    package = pathlib.Path(nngp_tf.__file__).resolve().parent
+    # Configurations are found from anywhere: beside the package, or in it where it is installed.
+    for parent in (package.parent, package):
+        gin.add_config_file_search_path(str(parent))
+    verbosity = logging.get_verbosity()
+    # Gin logs each place in which it looks for a file.
+    logging.set_verbosity(logging.FATAL)
     try:
         gin.parse_config_files_and_bindings(_GIN_FILES.value, _GIN_PARAMS.value)
     except (ValueError, OSError, SyntaxError) as error:
         raise ValueError(f"gin: {error}") from error
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _refuse(error):

@@ -50,7 +50,8 @@ def _cut(model, layer):
             f"model {model.name!r} has no layer named {layer!r}: name the layer whose output is "
             f"the feature vector (its last layers are {', '.join(names[-4:])})"
         )
-    return keras.Model(model.inputs, model.get_layer(layer).output, name=f"{model.name}_features")
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return keras.Model(inputs, model.get_layer(layer).output, name=f"{model.name}_features")
 
 
 def _has_graph(model):
