@@ -1,0 +1,77 @@
+"""Selected images out of a `tf.data` pipeline into one array."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+ImageSize = tuple[int, int]
+
+
+def collect_images(
+    elements: tf.data.Dataset,
+    count: int,
+    *,
+    decode: Callable[[tf.Tensor], tf.Tensor],
+    image_size: ImageSize | None,
+    describe: Callable[[int], str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decode images in parallel and put each at its place in one array.
+
+    Beside the array that is returned, only the images in flight are held.
+
+    Args:
+      elements: Yields (position, label, payload): the place of the image in the result, its class
+        and what `decode` takes, e.g. the bytes of a JPEG.
+      count: The number of elements; their positions are 0..count - 1 in any order.
+      decode: Payload to pixels [H, W, C], raw 0..255 scale; runs inside the pipeline.
+      image_size: Height and width to resize to: bilinear, antialiased where it shrinks, aspect
+        ratio not kept. None leaves the images as they are.
+      describe: The i-th element in the order of `elements`, in words for an error message.
+
+    Returns:
+      Pixels [count, H, W, C], float32, raw 0..255 scale, and labels [count], int64.
+
+    Raises:
+      ValueError: If an image does not decode, `elements` ends early or is damaged, or images
+        differ in size and `image_size` is None.
+    """
+
+    def to_pixels(position, label, payload):
+        pixels = decode(payload)
+        if image_size is not None:
+            pixels = tf.image.resize(pixels, image_size, method="bilinear", antialias=True)
+        return position, label, pixels
+
+    decoded = elements.map(to_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    iterator = decoded.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+    labels = np.zeros(count, np.int64)
+    images = None
+    for received in range(count):
+        try:
+            position, label, pixels = next(iterator)
+        except tf.errors.InvalidArgumentError as error:
+            # Elements come in order, errors too: the first one missing is the one that failed.
+            raise ValueError(
+                f"{describe(received)} does not decode as a JPEG, PNG, BMP or GIF image: "
+                "replace or remove it."
+            ) from error
+        except (StopIteration, tf.errors.DataLossError) as error:
+            raise ValueError(
+                f"The data end or are damaged before {describe(received)}: "
+                "prepare or copy the data set again."
+            ) from error
+        if images is None:
+            images = np.empty((count, *pixels.shape), np.float32)
+        if pixels.shape != images.shape[1:]:
+            raise ValueError(
+                f"{describe(received)} is {_in_words(pixels.shape)} where the images before are "
+                f"{_in_words(images.shape[1:])}: give image_size to resize them all."
+            )
+        images[position] = pixels
+        labels[position] = label
+    return images, labels
+
+
+def _in_words(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)

@@ -1,0 +1,77 @@
+"""Class labels, and the regression targets made of them."""
+
+from typing import Any
+
+import numpy as np
+
+
+def check_labels(name: str, labels: Any, num_classes: int) -> np.ndarray:
+    """Return `labels` as an int64 array, or raise where they are not class indices.
+
+    Args:
+      name: The argument's name, for the messages.
+      labels: [N], integers in 0..num_classes - 1; N may be 0.
+      num_classes: The number of classes, at least 2.
+
+    Returns:
+      [N], int64.
+
+    Raises:
+      ValueError: If `num_classes` is not an integer of at least 2, or `labels` is not one axis of
+        integers in 0..num_classes - 1; names the first label that is wrong.
+    """
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int | np.integer):
+        raise ValueError(f"num_classes={num_classes!r}, expected an integer: give a count.")
+    if num_classes < 2:
+        raise ValueError(f"num_classes={num_classes}, expected at least 2 classes to tell apart.")
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {list(labels.shape)}, expected [N]: "
+            "give one class index an image, not a one-hot row."
+        )
+    if labels.size == 0:
+        return np.zeros(0, np.int64)
+    if not np.issubdtype(labels.dtype, np.integer):
+        bad = _first_non_integer(labels)
+        raise ValueError(
+            f"{name}[{bad}] is {labels[bad].item()!r} ({labels.dtype}), expected an integer class "
+            f"index in 0..{num_classes - 1}: cast whole numbers with .astype('int64')."
+        )
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        bad = int(outside.argmax())
+        raise ValueError(
+            f"{name}[{bad}] is {labels[bad]}, expected a class index in 0..{num_classes - 1}: "
+            "correct the label or num_classes."
+        )
+    return labels.astype(np.int64)
+
+
+def centred_one_hot(labels: Any, num_classes: int) -> np.ndarray:
+    """Return the regression targets of the classes: one-hot rows minus 1/num_classes.
+
+    Every row sums to zero, so a Gaussian process with zero mean prefers no class. This is the
+    target of the NNGP authors' notebook (google-research, nngp_nas), there for ten classes.
+
+    Args:
+      labels: [N], integers in 0..num_classes - 1; N may be 0.
+      num_classes: The number of classes, at least 2.
+
+    Returns:
+      [N, num_classes], float64: 1 - 1/num_classes at the label, -1/num_classes elsewhere.
+
+    Raises:
+      ValueError: As `check_labels`.
+    """
+    labels = check_labels("labels", labels, num_classes)
+    targets = np.full((labels.size, num_classes), -1.0 / num_classes)
+    targets[np.arange(labels.size), labels] += 1.0
+    return targets
+
+
+def _first_non_integer(labels: np.ndarray) -> int:
+    """Return the index of the first label with a fraction, or 0 where only the dtype is wrong."""
+    if not np.issubdtype(labels.dtype, np.floating):
+        return 0
+    return int((labels != np.floor(labels)).argmax())

@@ -1,0 +1,50 @@
+"""A labelled data set as one object, whatever it is read from."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from nngp_tf.data import decoding
+
+ReadFn = Callable[[np.ndarray, decoding.ImageSize | None], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Labelled images, read by index.
+
+    Attributes:
+      description: The split in words, for error messages.
+      size: The number of images.
+      read: Takes the indices to read [K], distinct, and an image size or None; returns pixels
+        [K, H, W, C], float32, raw 0..255 scale, and labels [K], int64, in the order of the indices.
+    """
+
+    description: str
+    size: int
+    read: ReadFn
+
+
+def _no_test() -> None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set that was found, nothing of it decoded yet.
+
+    Attributes:
+      name: The data set in words.
+      class_names: One name a class, in the order of the labels.
+      channels: C of its images.
+      train: The training split.
+      find_test: The split with labelled test images, or None; called only where one is wanted,
+        since it may have to look at a file.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    channels: int
+    train: Split
+    find_test: Callable[[], Split | None] = _no_test
