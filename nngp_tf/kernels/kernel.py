@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import tensorflow as tf
@@ -94,13 +95,17 @@ class MonteCarloKernel:
     def save(self, path: str) -> None:
         """Write the kernel as a NumPy archive; the path may be gs://."""
         values = {k: v for k, v in vars(self).items() if v is not None}
+        archive = io.BytesIO()
+        np.savez(archive, **values)
         with tf.io.gfile.GFile(path, "wb") as file:
-            np.savez(file, **values)
+            file.write(archive.getvalue())
 
     @classmethod
     def load(cls, path: str) -> MonteCarloKernel:
         """Read what `save` wrote."""
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            content = io.BytesIO(file.read())
+        with np.load(content, allow_pickle=False) as archive:
             values = {name: archive[name] for name in archive.files}
         for name, kind in (("num_inits", int), ("first_init", int), ("mean_square_norm", float)):
             values[name] = kind(values[name])
