@@ -10,6 +10,12 @@ from nngp_tf.kernels import weights as weights_lib
 BATCH_NORM_MODES = ("one_update", "batch_statistics", "initial")
 
 
+def check_batch_norm(mode: str) -> None:
+    """Raise ValueError unless the mode is one of `BATCH_NORM_MODES`."""
+    if mode not in BATCH_NORM_MODES:
+        raise ValueError(f"batch_norm must be one of {', '.join(BATCH_NORM_MODES)}, got {mode!r}")
+
+
 class FeatureProgram:
     """The features of a Keras model under stateless weights.
 
@@ -39,15 +45,17 @@ class FeatureProgram:
           ValueError: If the mode is unknown, a variable cannot be drawn, or a layer synchronises
             batch statistics over replicas, which here hold different initialisations.
         """
-        if batch_norm not in BATCH_NORM_MODES:
-            raise ValueError(
-                f"batch_norm must be one of {', '.join(BATCH_NORM_MODES)}, got {batch_norm!r}"
-            )
+        check_batch_norm(batch_norm)
         self._model = model
         self._sampler = weights_lib.WeightSampler(model)
         self._averages = [] if batch_norm == "initial" else _moving_averages(model)
         self._batch_norm = batch_norm
         self.output_dtype = output_dtype
+
+    def program(self, inputs: tuple[()]) -> FeatureProgram:
+        """Return itself: a model is the only one of its family, and takes no inputs."""
+        del inputs
+        return self
 
     @property
     def calibrates(self) -> bool:

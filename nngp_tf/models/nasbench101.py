@@ -51,21 +51,7 @@ def build_nasbench101(
       ValueError: If the cell is outside the space, a size is not a positive integer, or
         `stem_filters` leaves an operation without a channel.
     """
-    if cell.invalid_reason is not None:
-        raise ValueError(f"cannot build a cell outside the space: {cell.invalid_reason}")
-    sizes = {
-        "num_classes": num_classes,
-        "stem_filters": stem_filters,
-        "num_stacks": num_stacks,
-        "modules_per_stack": modules_per_stack,
-    }
-    for name, size in sizes.items():
-        if size != int(size) or size < 1:
-            raise ValueError(f"{name} must be a positive integer, got {size!r}")
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise ValueError(
-            f"input_shape must be (height, width, channels), all positive, got {input_shape!r}"
-        )
+    check_sizes(cell, input_shape, num_classes, stem_filters, num_stacks, modules_per_stack)
     policy = keras.dtype_policies.get(dtype_policy or keras.config.dtype_policy())
 
     images = keras.Input(tuple(input_shape), name="images")
@@ -87,6 +73,32 @@ def build_nasbench101(
         num_classes, kernel_initializer="glorot_uniform", dtype=head, name="logits"
     )
     return keras.Model(images, dense(x), name="nasbench101")
+
+
+def check_sizes(
+    cell: nasbench101.Cell,
+    input_shape: Sequence[int],
+    num_classes: int,
+    stem_filters: int,
+    num_stacks: int,
+    modules_per_stack: int,
+) -> None:
+    """Raise ValueError for a cell outside the space or a size that is not a positive integer."""
+    if cell.invalid_reason is not None:
+        raise ValueError(f"cannot build a cell outside the space: {cell.invalid_reason}")
+    sizes = {
+        "num_classes": num_classes,
+        "stem_filters": stem_filters,
+        "num_stacks": num_stacks,
+        "modules_per_stack": modules_per_stack,
+    }
+    for name, size in sizes.items():
+        if size != int(size) or size < 1:
+            raise ValueError(f"{name} must be a positive integer, got {size!r}")
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise ValueError(
+            f"input_shape must be (height, width, channels), all positive, got {input_shape!r}"
+        )
 
 
 def vertex_channels(

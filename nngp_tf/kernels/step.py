@@ -1,0 +1,126 @@
+"""One round of a kernel's estimate: the program that every replica runs, with static shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from nngp_tf.kernels import gram, precision, weights
+from nngp_tf.kernels.work import Division
+
+
+@dataclasses.dataclass(frozen=True)
+class StepSpec:
+    """All that shapes a step; equal specs share one.
+
+    Attributes:
+      family: Makes the program of a network from its inputs; see `cell_program.CellFamily` and
+        `features.FeatureProgram`.
+      strategy: Where it runs.
+      division: Grid of replicas and layout of the images.
+      num_train: N.
+      num_images: N + T, without padding.
+      calibration_size: Training images that calibrate an initialisation.
+      keep_features: Whether the step returns them.
+    """
+
+    family: Any
+    strategy: tf.distribute.Strategy
+    division: Division
+    num_train: int
+    num_images: int
+    calibration_size: int
+    keep_features: bool
+
+
+# More families, layouts and protocols than one process is likely to mix.
+@functools.lru_cache(maxsize=64)
+def shared_step(spec: StepSpec) -> Callable:
+    """Return the step of a spec, the same one for equal specs."""
+    return make_step(spec)
+
+
+def make_step(spec: StepSpec) -> Callable:
+    """Make a step: (inputs, seed, start, end, images) -> sums over a round's initialisations.
+
+    Its arguments: what the family's `program` takes, int32 scalars, and the padded images
+    [spec.division.padded_images, H, W, channels], training images first. Initialisations `start`
+    to `end` (excluded) are computed, at most `spec.division.init_groups` of them.
+
+    It returns sums of z z_train^T [N + T, N], of the test images' z.z [T] and of ||K_m||^2 [], and
+    with `keep_features` z [init_groups, N + T, C]; the same on every replica.
+    """
+    round_ = _Round(spec)
+
+    @tf.function(autograph=False)
+    def step(inputs, seed, start, end, images):
+        return spec.strategy.run(round_, args=(inputs, seed, start, end, images))
+
+    return step
+
+
+class _Round:
+    """What a replica does."""
+
+    def __init__(self, spec):
+        self._spec = spec
+        self._device = precision.device_type(spec.strategy)
+
+    def __call__(self, inputs, seed, start, end, images):
+        spec, division = self._spec, self._spec.division
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+        init = start + replica // division.image_groups
+        # A surplus initialisation is computed, as shapes are static, and masked.
+        active = init < end
+
+        program = spec.family.program(inputs)
+        drawn = program.initialise(seed, init, self._calibration_images(seed, init, images))
+        z = tf.map_fn(
+            lambda batch: program.features(drawn, batch),
+            self._share(images, replica % division.image_groups),
+            fn_output_signature=spec.family.output_dtype,
+            # One at a time, or memory would grow with the number of batches.
+            parallel_iterations=1,
+        )
+        z = tf.reshape(z, [division.batches * division.batch_size, -1])
+        z = tf.where(active, z, tf.zeros_like(z))
+
+        gathered = None
+        if spec.keep_features or division.image_groups > 1:
+            gathered = self._gather(context, replica, z)
+            z = gathered[replica // division.image_groups]
+            # Those that share an initialisation hold the same features now; one of them counts.
+            z = tf.where(replica % division.image_groups == 0, z, tf.zeros_like(z))
+        z = z[: spec.num_images]
+        products = gram.inner_products(z, z[: spec.num_train], self._device)
+        diagonal = tf.reduce_sum(tf.square(tf.cast(z[spec.num_train :], products.dtype)), axis=1)
+        norm = tf.reduce_sum(tf.square(products[: spec.num_train]))
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [products, diagonal, norm])
+        return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums
+
+    def _calibration_images(self, seed, init, images):
+        if not self._spec.family.calibrates:
+            return None
+        stream = weights.stream(seed, init, weights.CALIBRATION_KEY)
+        order = tf.random.stateless_uniform([self._spec.num_train], stream)
+        chosen = tf.math.top_k(order, self._spec.calibration_size, sorted=False).indices
+        return tf.gather(images, chosen)
+
+    def _share(self, images, image_group):
+        division = self._spec.division
+        layout = [division.image_groups, division.batches, division.batch_size]
+        return tf.reshape(images, [*layout, *images.shape[1:]])[image_group]
+
+    def _gather(self, context, replica, z):
+        """All replicas' features [init_groups, padded images, C], by a sum over disjoint places."""
+        division = self._spec.division
+        num_replicas = division.init_groups * division.image_groups
+        place = tf.one_hot(replica, num_replicas, dtype=z.dtype)
+        placed = tf.reshape(place, [-1, 1, 1]) * z
+        placed = tf.reshape(placed, [division.init_groups, division.padded_images, z.shape[-1]])
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, placed)
