@@ -5,7 +5,6 @@ python -m launchers.nngp_inference --gin_file=configs/nasbench101_digits.gin --r
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import gin
@@ -16,7 +15,7 @@ from nngp_tf.data.images import load_images
 from nngp_tf.gaussian_process import scan
 from nngp_tf.kernels import precision
 from nngp_tf.kernels.strategy import build_strategy, is_chief
-from nngp_tf.models import build_nasbench101
+from nngp_tf.models import Nasbench101Network
 from nngp_tf.runs import architectures as architectures_lib
 from nngp_tf.runs import inference, ranking
 from nngp_tf.runs.store import RunDirectory
@@ -91,19 +90,16 @@ def nngp_inference(
         batch_size=batch_size,
         calibration_size=calibration_size,
     )
-    build = functools.partial(
-        build_nasbench101,
-        input_shape=images.x_train.shape[1:],
-        num_classes=images.num_classes,
-        stem_filters=stem_filters,
-        dtype_policy=precision.policy_name(settings.compute_dtype),
-    )
+    networks = [
+        Nasbench101Network(cell, images.x_train.shape[1:], images.num_classes, stem_filters)
+        for cell in cells
+    ]
     # These choose among results or say how fast they come; the others decide what they are.
     for name in ("num_architectures", "score", "batch_size"):
         del config[name]
     config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
     directory = RunDirectory(run_dir, config, inference.about(strategy), is_chief(strategy))
-    rows = inference.run_inference(cells, build, images, settings, directory, strategy)
+    rows = inference.run_inference(networks, images, settings, directory, strategy)
     directory.write_text("nngp_inference.gin", gin.operative_config_str())
     print(ranking.report(rows, score, truth))
     return f"wrote {directory.results_path}"

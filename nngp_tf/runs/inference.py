@@ -1,6 +1,6 @@
 """NNGP inference over a list of architectures, into a run directory.
 
-for each architecture without a row: build -> Monte-Carlo kernel -> scan of regularisers -> row
+for each network without a row: Monte-Carlo kernel -> scan of regularisers -> row
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from nngp_tf import version
 from nngp_tf.data.images import ImageData
 from nngp_tf.gaussian_process import Scan, scan_diag_reg
 from nngp_tf.kernels import monte_carlo_kernel
+from nngp_tf.models import Nasbench101Network
 from nngp_tf.runs import progress
 from nngp_tf.runs.store import RunDirectory
 
@@ -37,8 +38,7 @@ class KernelSettings:
 
 
 def infer(
-    architecture: Any,
-    build: Callable[[Any], keras.Model],
+    network: Nasbench101Network,
     images: ImageData,
     settings: KernelSettings,
     strategy: tf.distribute.Strategy | None = None,
@@ -46,8 +46,7 @@ def infer(
     """Return the row of one architecture.
 
     Args:
-      architecture: A value with `key` and `text`.
-      build: Makes its model, with a layer named "features".
+      network: What the kernel is of.
       images: Training and test images.
       settings: Of the kernel.
       strategy: Where to compute; None for the current one.
@@ -57,17 +56,13 @@ def infer(
       parameters, num_inits, batch_norm, compute_dtype, kernel_spread, scan.
     """
     start = time.perf_counter()
-    model = build(architecture)
-    parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    built = time.perf_counter()
-    width = model.get_layer("features").output.shape[-1]
     kernel = monte_carlo_kernel(
-        model,
+        network,
         images.x_train,
         images.x_test,
         strategy=strategy,
         # With features, a kernel of low rank is factorised in the smaller space.
-        keep_features=settings.num_inits * width < len(images.x_train),
+        keep_features=settings.num_inits * network.num_features < len(images.x_train),
         **dataclasses.asdict(settings),
     )
     estimated = time.perf_counter()
@@ -75,17 +70,16 @@ def infer(
     solved = time.perf_counter()
     all_failed = bool(scan.failed.all())
     return {
-        "key": architecture.key,
-        "architecture": architecture.text,
+        "key": network.key,
+        "architecture": network.text,
         "status": "failed" if all_failed else "ok",
         "error": "the kernel fails at every regulariser" if all_failed else None,
         "seconds": solved - start,
         "seconds_by_phase": {
-            "build": built - start,
-            "kernel": estimated - built,
+            "kernel": estimated - start,
             "solve": solved - estimated,
         },
-        "parameters": parameters,
+        "parameters": network.trainable_parameters,
         "num_inits": settings.num_inits,
         "batch_norm": settings.batch_norm,
         "compute_dtype": settings.compute_dtype,
@@ -95,34 +89,32 @@ def infer(
 
 
 def run_inference(
-    architectures: Iterable[Any],
-    build: Callable[[Any], keras.Model],
+    networks: Iterable[Nasbench101Network],
     images: ImageData,
     settings: KernelSettings,
     directory: RunDirectory,
     strategy: tf.distribute.Strategy | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluate the architectures that have no row yet, and append their rows.
+    """Evaluate the networks that have no row yet, and append their rows.
 
     Args:
-      architectures: Values with `key` and `text`, each key once.
-      build: See `infer`.
+      networks: Each key once.
       images: See `infer`.
       settings: See `infer`.
       directory: Where the rows go.
       strategy: See `infer`.
 
     Returns:
-      The rows of all the architectures, in their order.
+      The rows of all the networks, in their order.
     """
-    architectures = list(architectures)
-    todo = [a for a in architectures if a.key not in directory.rows]
-    done = len(architectures) - len(todo)
+    networks = list(networks)
+    todo = [network for network in networks if network.key not in directory.rows]
+    done = len(networks) - len(todo)
     if done:
-        logging.info("%s holds %d of %d architectures", directory.path, done, len(architectures))
-    with progress.bar(len(architectures), done, "NNGP") as bar:
-        for architecture in todo:
-            row = infer(architecture, build, images, settings, strategy)
+        logging.info("%s holds %d of %d architectures", directory.path, done, len(networks))
+    with progress.bar(len(networks), done, "NNGP") as bar:
+        for network in todo:
+            row = infer(network, images, settings, strategy)
             directory.append(row)
             bar.update()
             logging.info(
@@ -133,7 +125,7 @@ def run_inference(
                 row["parameters"],
                 row["seconds"],
             )
-    return [directory.rows[a.key] for a in architectures]
+    return [directory.rows[network.key] for network in networks]
 
 
 def score(row: Mapping[str, Any], criterion: str) -> float:
