@@ -83,7 +83,9 @@ def test_layers_have_the_benchmarks_constants():
         assert not layer.use_bias
     for layer in normalisations:
         assert (layer.momentum, layer.epsilon) == (0.997, 1e-5)
-    assert isinstance(model.get_layer("logits").kernel_initializer, keras.initializers.GlorotUniform)
+    assert isinstance(
+        model.get_layer("logits").kernel_initializer, keras.initializers.GlorotUniform
+    )
 
 
 def test_module_computes_what_the_benchmark_defines():

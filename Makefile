@@ -1,0 +1,60 @@
+# Everything here needs python3, make and, for the first `make setup`, a package index.
+# PYTHON=... chooses the interpreter of an environment that does not exist yet.
+
+PYTHON ?= python3
+DEMO_CONFIG ?= configs/nasbench101_digits.gin
+
+SHELL := /bin/sh
+OLDEST = 'tensorflow-cpu==2.20.*; platform_machine in "x86_64 AMD64"' \
+	'tensorflow==2.20.*; platform_machine not in "x86_64 AMD64"' 'keras==3.10.*'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-oldest lint test test-fast demo clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' $(MAKEFILE_LIST)
+
+setup: .venv/setup.stamp  ## Make the environment .venv with everything for use, tests and lint.
+
+setup-oldest: .venv-oldest/setup.stamp  ## Make the environment .venv-oldest with the oldest supported TensorFlow.
+
+.venv/setup.stamp: REQUIREMENTS = -e '.[cpu,figures,test,lint]'
+.venv-oldest/setup.stamp: REQUIREMENTS = -e '.[cpu,figures,test]' $(OLDEST)
+
+# A missing stamp means a new or an interrupted environment: begin with an empty one.
+# A stamp older than setup.py means a finished environment: install what changed.
+.venv/setup.stamp .venv-oldest/setup.stamp: %/setup.stamp: setup.py
+	if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $*; fi
+	$*/bin/python -m pip install --progress-bar off --upgrade pip
+	$*/bin/python -m pip install --progress-bar off $(REQUIREMENTS)
+	$*/bin/python -m pip check
+	$*/bin/python -m pip list --format=freeze > $@
+
+lint: setup  ## Check style and formatting.
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+test: export TF_CPP_MIN_LOG_LEVEL = 2
+test: setup setup-oldest  ## Run all tests, then the fast ones on the oldest supported TensorFlow.
+	@status=0; \
+	echo "=== All tests: .venv ==="; \
+	.venv/bin/python -m pytest || status=1; \
+	echo "=== Fast tests, oldest supported TensorFlow: .venv-oldest ==="; \
+	.venv-oldest/bin/python -m pytest -m fast || status=1; \
+	if [ $$status -ne 0 ]; then echo "=== make test: FAILED, see above ==="; fi; \
+	exit $$status
+
+test-fast: export TF_CPP_MIN_LOG_LEVEL = 2
+test-fast: setup  ## Run the fast tests only.
+	.venv/bin/python -m pytest -m fast
+
+demo: export TF_CPP_MIN_LOG_LEVEL = 2
+demo: setup  ## Score a few networks on scikit-learn's digits, afresh, into runs/demo.
+	rm -rf runs/demo
+	.venv/bin/python -m launchers.nngp_inference --gin_file=$(DEMO_CONFIG) --run_dir=runs/demo
+
+clean:  ## Remove the environments and all that was built; keep runs/.
+	rm -rf .venv .venv-oldest build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

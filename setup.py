@@ -1,0 +1,57 @@
+"""Packaging. TensorFlow comes by an extra: `pip install nngp_tf[cpu]`, `[gpu]` or `[tpu]`."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).resolve().parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "nngp_tf" / "version.py").read_text(), re.MULTILINE
+).group(1)
+
+setuptools.setup(
+    name="nngp_tf",
+    version=VERSION,
+    description="NNGP-guided neural architecture search in TensorFlow",
+    long_description=(ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    # The gin files lie at the top of the tree and are installed as nngp_tf/configs.
+    packages=[
+        *setuptools.find_packages(include=["nngp_tf*", "launchers*"]),
+        "nngp_tf.configs",
+    ],
+    package_dir={"nngp_tf.configs": "configs"},
+    package_data={"nngp_tf.configs": ["**/*.gin"]},
+    install_requires=[
+        "absl-py>=2.0",
+        "gin-config>=0.5",
+        # TensorFlow Datasets imports it and does not say so.
+        "importlib_resources>=5.0",
+        "keras>=3.10,<4",
+        "numpy>=1.26",
+        "scikit-learn>=1.3",
+        "scipy>=1.11",
+        "tensorflow-datasets>=4.9.10",
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        "cpu": [
+            "tensorflow-cpu>=2.20,<2.22; platform_machine in 'x86_64 AMD64'",
+            "tensorflow>=2.20,<2.22; platform_machine not in 'x86_64 AMD64'",
+        ],
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
+        "tpu": ["tensorflow-tpu>=2.20,<2.21"],
+        "figures": ["matplotlib>=3.8"],
+        "test": ["hypothesis>=6.100", "pytest>=8.0", "pytest-timeout>=2.3"],
+        "lint": ["ruff==0.17.*"],
+    },
+    entry_points={"console_scripts": ["nngp-inference = launchers.nngp_inference:run"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
