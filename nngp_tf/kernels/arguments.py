@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,9 +29,17 @@ def check_images(x_train: np.ndarray, x_test: np.ndarray | None) -> np.ndarray:
     return np.concatenate([x_train, x_test]).astype(dtype, copy=False)
 
 
+def check_integer(name: str, value: Any) -> int:
+    """Return an integer of Python's, whatever kind of integer is given."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be an integer, got {value!r}") from None
+
+
 def check_counts(num_inits: Sequence[int], first_init: int, seed: int) -> list[int]:
     """Return the counts of initialisations as a list."""
-    counts = list(num_inits)
+    counts = [check_integer("num_inits", count) for count in num_inits]
     if not counts or counts[0] < 1 or any(b <= a for a, b in itertools.pairwise(counts)):
         raise ValueError(f"num_inits must be positive and increasing, got {num_inits!r}")
     if first_init < 0 or first_init + counts[-1] > weights.MAX_INITIALISATIONS:
@@ -52,13 +61,12 @@ def check_size(name: str, size: int | None, default: int, available: int) -> int
     return size
 
 
-def check_input_shape(shape: Any, images: np.ndarray) -> None:
-    """Check images against a model's input shape, with or without N; it may be unknown."""
-    if not isinstance(shape, tuple) or len(shape) not in (3, 4):
-        return
-    shape = shape[-3:]
-    if any(want not in (None, got) for want, got in zip(shape, images.shape[1:], strict=True)):
+def check_input_shape(shape: tuple[int | None, ...], images: np.ndarray) -> None:
+    """Check images against a model's input shape, with or without N; sizes may be None."""
+    got = images.shape[1:]
+    wanted = shape[-3:] if len(shape) in (3, 4) else shape
+    if len(wanted) != 3 or any(w not in (None, g) for w, g in zip(wanted, got, strict=True)):
         raise ValueError(
-            f"the model takes images of shape {shape}, got {images.shape[1:]}: "
+            f"the model takes images of shape {wanted}, got {got}: "
             "build it with that input_shape or resize the images"
         )

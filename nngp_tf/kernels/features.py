@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 import keras
 import tensorflow as tf
 
@@ -86,11 +88,12 @@ class FeatureProgram:
         emptied = list(drawn.non_trainable)
         for index, _ in self._averages:
             emptied[index] = tf.zeros_like(emptied[index])
-        _, updated = self._model.stateless_call(
-            drawn.trainable, emptied, calibration_images, training=True
-        )
+        _, updated = self._call(drawn.trainable, emptied, calibration_images, training=True)
         calibrated = list(drawn.non_trainable)
         for index, momentum in self._averages:
+            # Where training mode did not reach the layer, its averages stay.
+            if updated[index] is emptied[index]:
+                continue
             if self._batch_norm == "one_update":
                 calibrated[index] = momentum * calibrated[index] + updated[index]
             else:
@@ -99,9 +102,7 @@ class FeatureProgram:
 
     def features(self, weights: weights_lib.Weights, images: tf.Tensor) -> tf.Tensor:
         """Return the features [B, C], in `output_dtype`, of images [B, H, W, channels]."""
-        outputs, _ = self._model.stateless_call(
-            weights.trainable, weights.non_trainable, images, training=False
-        )
+        outputs, _ = self._call(weights.trainable, weights.non_trainable, images, training=False)
         if not isinstance(outputs, tf.Tensor) or outputs.shape.rank != 2:
             raise ValueError(
                 f"features must be one tensor [N, C], but model {self._model.name!r} returns "
@@ -109,13 +110,47 @@ class FeatureProgram:
             )
         return tf.cast(outputs, self.output_dtype)
 
+    def _call(self, trainable, non_trainable, images, training):
+        """Return outputs and the non-trainable variables after the call.
+
+        As `stateless_call`, but through `__call__`, which hands `training` on to layers.
+        """
+        model = self._model
+        values = [
+            *zip(model.trainable_variables, trainable, strict=True),
+            *zip(model.non_trainable_variables, non_trainable, strict=True),
+        ]
+        with _CountingScope(values) as scope:
+            outputs = model(images, training=training)
+        for index, _ in self._averages:
+            variable = model.non_trainable_variables[index]
+            if scope.updates[id(variable)] > 1:
+                raise ValueError(
+                    f"variable {variable.path!r} is updated more than once in a pass, so a batch "
+                    "has no one statistic to set it to: give each call a batch normalisation layer "
+                    "of its own"
+                )
+        return outputs, [scope.get_current_value(v) for v in model.non_trainable_variables]
+
+
+class _CountingScope(keras.StatelessScope):
+    """A stateless scope that knows how often each variable was updated."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.updates = collections.Counter()
+
+    def add_update(self, update):
+        self.updates[id(update[0])] += 1
+        super().add_update(update)
+
 
 def _moving_averages(model):
     """List (position among the non-trainable variables, momentum) of what calibration sets."""
     positions = {id(v): i for i, v in enumerate(model.non_trainable_variables)}
     averages = []
     for layer in model._flatten_layers(include_self=False):
-        if not isinstance(layer, keras.layers.BatchNormalization):
+        if not isinstance(layer, keras.layers.BatchNormalization) or not layer.built:
             continue
         if layer.synchronized:
             raise ValueError(

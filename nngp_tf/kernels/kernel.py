@@ -48,6 +48,8 @@ class MonteCarloKernel:
         if self.num_inits == 1:
             return float("nan")
         square = float(np.sum(np.square(self.train_train)))
+        if not square:
+            return float("nan")
         variance = max(self.mean_square_norm - square, 0.0)
         return float(np.sqrt(variance / square * self.num_inits / (self.num_inits - 1)))
 

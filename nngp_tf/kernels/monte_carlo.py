@@ -20,12 +20,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nngp_tf.kernels import arguments, cell_layout, precision, work
-from nngp_tf.kernels.cell_program import CellFamily
-from nngp_tf.kernels.features import FeatureProgram, check_batch_norm
+from nngp_tf.kernels import arguments, work
 from nngp_tf.kernels.kernel import MonteCarloKernel
-from nngp_tf.kernels.step import StepSpec, make_step, shared_step
-from nngp_tf.models.feature_model import FEATURE_LAYER, features
+from nngp_tf.kernels.network import resolve
+from nngp_tf.kernels.step import StepSpec, trace_step
+from nngp_tf.models.feature_model import FEATURE_LAYER
 from nngp_tf.models.nasbench101_network import Nasbench101Network
 
 DEFAULT_BATCH_SIZE = 100
@@ -94,18 +93,18 @@ def running_kernels(
         that has no such layer or cannot be drawn.
     """
     images = arguments.check_images(x_train, x_test)
+    seed = arguments.check_integer("seed", seed)
+    first_init = arguments.check_integer("first_init", first_init)
     counts = arguments.check_counts(num_inits, first_init, seed)
     batch_size = arguments.check_size("batch_size", batch_size, DEFAULT_BATCH_SIZE, len(images))
     calibration_size = arguments.check_size(
         "calibration_size", calibration_size, DEFAULT_CALIBRATION_SIZE, len(x_train)
     )
     strategy = strategy or tf.distribute.get_strategy()
-    if compute_dtype is None:
-        compute_dtype = precision.default_compute_dtype(strategy)
-    precision.check_compute_dtype(compute_dtype)
-    arguments.check_input_shape(getattr(model, "input_shape", None), images)
-    network = _network(model, feature_layer, batch_norm, compute_dtype)
+    network = resolve(model, images, feature_layer, batch_norm, compute_dtype, strategy)
     rounds = _Rounds(network, strategy, images, len(x_train), calibration_size, keep_features)
+    # A model that does not fit is found out by tracing, here rather than at the first iteration.
+    rounds.trace(counts[0], batch_size)
     return _run(rounds, counts, seed, first_init, batch_size)
 
 
@@ -124,40 +123,30 @@ class _Rounds:
     """Runs ranges of initialisations of one network."""
 
     def __init__(self, network, strategy, images, num_train, calibration_size, keep_features):
-        self._family, self._inputs, self._get_step = network
+        self._network = network
         self._strategy = strategy
         self._images = images
         self._num_train = num_train
-        self._calibration_size = calibration_size if self._family.calibrates else 0
+        self._calibration_size = calibration_size if network.family.calibrates else 0
         self._keep_features = keep_features
+
+    def trace(self, num_inits, batch_size):
+        """Trace the step that `num_inits` initialisations take."""
+        step, division = self._step(num_inits, batch_size)
+        shape = [division.padded_images, *self._images.shape[1:]]
+        images = tf.TensorSpec(shape, self._images.dtype)
+        scalars = [tf.TensorSpec([], tf.int32)] * 3
+        trace_step(step, self._network.inputs, *scalars, images)
 
     def run(self, seed, first, end, batch_size):
         """Return the kernel over the initialisations from `first` up to `end`."""
-        division = work.divide(
-            end - first,
-            len(self._images),
-            self._strategy.num_replicas_in_sync,
-            batch_size,
-            self._calibration_size,
-        )
-        step = self._get_step(
-            StepSpec(
-                family=self._family,
-                strategy=self._strategy,
-                # The number of rounds does not shape a step.
-                division=dataclasses.replace(division, rounds=1),
-                num_train=self._num_train,
-                num_images=len(self._images),
-                calibration_size=self._calibration_size,
-                keep_features=self._keep_features,
-            )
-        )
+        step, division = self._step(end - first, batch_size)
         padding = division.padded_images - len(self._images)
         images = tf.constant(np.pad(self._images, [(0, padding), (0, 0), (0, 0), (0, 0)]))
         sums = np.float64(0.0), np.float64(0.0), np.float64(0.0)
         kept = []
         for start in range(first, end, division.init_groups):
-            result = step(self._inputs, *map(tf.constant, (seed, start, end)), images)
+            result = step(self._network.inputs, *map(tf.constant, (seed, start, end)), images)
             # Every replica holds the reduced values.
             result = [self._strategy.experimental_local_results(r)[0].numpy() for r in result]
             sums = [total + part for total, part in zip(sums, result[:3], strict=True)]
@@ -174,15 +163,22 @@ class _Rounds:
             features=np.concatenate(kept) if kept else None,
         )
 
-
-def _network(model, feature_layer, batch_norm, compute_dtype):
-    """Return a network's family, its inputs, and where its steps come from."""
-    if isinstance(model, Nasbench101Network):
-        check_batch_norm(batch_norm)
-        if compute_dtype != "float64":
-            inputs = tf.nest.map_structure(tf.constant, cell_layout.encode(model))
-            return CellFamily.of(model, batch_norm, compute_dtype), inputs, shared_step
-        model = model.build(precision.policy_name(compute_dtype))
-    model = precision.in_compute_dtype(features(model, feature_layer), compute_dtype)
-    output_dtype = "float64" if compute_dtype == "float64" else "float32"
-    return FeatureProgram(model, batch_norm, output_dtype), (), make_step
+    def _step(self, num_inits, batch_size):
+        division = work.divide(
+            num_inits,
+            len(self._images),
+            self._strategy.num_replicas_in_sync,
+            batch_size,
+            self._calibration_size,
+        )
+        spec = StepSpec(
+            family=self._network.family,
+            strategy=self._strategy,
+            # The number of rounds does not shape a step.
+            division=dataclasses.replace(division, rounds=1),
+            num_train=self._num_train,
+            num_images=len(self._images),
+            calibration_size=self._calibration_size,
+            keep_features=self._keep_features,
+        )
+        return self._network.make_step(spec), division

@@ -73,13 +73,26 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
             f"{compute_dtype}: build it under that dtype policy, or pass the compute_dtype it has"
         )
 
+    last = model.layers[-1]
+    policy = policy_name(compute_dtype)
+
     def with_policy(layer):
+        if isinstance(layer, keras.layers.Lambda):
+            # Without variables, and its function cannot be made anew from a configuration.
+            return layer
         config = layer.get_config()
         if isinstance(layer, keras.layers.Layer):
-            config["dtype"] = policy_name(compute_dtype)
+            # A pool that gives the features adds up many numbers: it stays as it is.
+            config["dtype"] = layer.dtype_policy if layer is last and not layer.weights else policy
         return type(layer).from_config(config)
 
-    return keras.models.clone_model(model, clone_function=with_policy, recursive=True)
+    try:
+        return keras.models.clone_model(model, clone_function=with_policy, recursive=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({error}): build "
+            "it under that dtype policy, or pass the compute_dtype it has"
+        ) from error
 
 
 def _cpu_flags():

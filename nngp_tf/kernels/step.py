@@ -63,6 +63,18 @@ def make_step(spec: StepSpec) -> Callable:
     return step
 
 
+def trace_step(step: Callable, *arguments: Any) -> None:
+    """Trace a step for arguments that may be given as `tf.TensorSpec`s.
+
+    Raises:
+      ValueError: If the network does not run on such images.
+    """
+    try:
+        step.get_concrete_function(*arguments)
+    except (AttributeError, TypeError, tf.errors.InvalidArgumentError) as error:
+        raise ValueError(f"the network does not run on these images: {error}") from error
+
+
 class _Round:
     """What a replica does."""
 
@@ -80,14 +92,8 @@ class _Round:
 
         program = spec.family.program(inputs)
         drawn = program.initialise(seed, init, self._calibration_images(seed, init, images))
-        z = tf.map_fn(
-            lambda batch: program.features(drawn, batch),
-            self._share(images, replica % division.image_groups),
-            fn_output_signature=spec.family.output_dtype,
-            # One at a time, or memory would grow with the number of batches.
-            parallel_iterations=1,
-        )
-        z = tf.reshape(z, [division.batches * division.batch_size, -1])
+        share = self._share(images, replica % division.image_groups)
+        z = self._features(program, drawn, share)
         z = tf.where(active, z, tf.zeros_like(z))
 
         gathered = None
@@ -110,6 +116,21 @@ class _Round:
         order = tf.random.stateless_uniform([self._spec.num_train], stream)
         chosen = tf.math.top_k(order, self._spec.calibration_size, sorted=False).indices
         return tf.gather(images, chosen)
+
+    def _features(self, program, drawn, share):
+        """Run batch after batch; by `tf.map_fn` an error would leave TensorFlow's state spoilt."""
+        division = self._spec.division
+        features = tf.TensorArray(self._spec.family.output_dtype, size=division.batches)
+        _, features = tf.while_loop(
+            lambda batch, _: batch < division.batches,
+            lambda batch, z: (batch + 1, z.write(batch, program.features(drawn, share[batch]))),
+            (tf.constant(0), features),
+            # One at a time, or memory would grow with the number of batches.
+            parallel_iterations=1,
+            maximum_iterations=division.batches,
+        )
+        stacked = features.stack()
+        return tf.reshape(stacked, [division.batches * division.batch_size, stacked.shape[-1]])
 
     def _share(self, images, image_group):
         division = self._spec.division

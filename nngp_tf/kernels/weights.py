@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 MAX_INITIALISATIONS = 2**31 - 2**16
@@ -139,11 +140,12 @@ class _StreamSeed(keras.random.SeedGenerator):
 
 
 def _owners(model):
-    """Map the id of each variable to its layer, the innermost of those that contain it."""
-    layers = [model, *model._flatten_layers(include_self=False)]
-    # Parents precede children among equals, so the last to claim a variable is the innermost.
-    layers.sort(key=lambda layer: -len(layer.variables))
-    return {id(variable): layer for layer in layers for variable in layer.variables}
+    """Map the id of each variable to its layer, the one that no sublayer shares it with."""
+    owners = {}
+    for layer in [model, *model._flatten_layers(include_self=False)]:
+        nested = {id(v) for x in layer._flatten_layers(include_self=False) for v in x.variables}
+        owners |= {id(v): layer for v in layer.variables if id(v) not in nested}
+    return owners
 
 
 def _names(model, owners):
@@ -237,16 +239,46 @@ def _initialiser(layer, variable):
             f"{_where(layer, variable)} is made by a function of its own under "
             "unit_forget_bias=True: build the layer with unit_forget_bias=False"
         )
-    if isinstance(layer, keras.layers.RMSNormalization) and variable.name == "scale":
-        return keras.initializers.Ones()
+    if (fixed := _fixed_initialiser(layer, variable)) is not None:
+        return fixed
     names = _INITIALISER_ATTRIBUTES.get(variable.name, (f"{variable.name}_initializer",))
     for name in names:
         if isinstance(initialiser := getattr(layer, name, None), keras.initializers.Initializer):
+            if isinstance(layer, keras.layers.EinsumDense) and variable.name == "kernel":
+                return _with_einsum_axes(initialiser, layer.equation)
             return initialiser
     raise ValueError(
         f"{_where(layer, variable)} has no Keras initialiser in the attribute {names[0]!r}, "
         "so its value at initialisation is not known; replace the layer, or give it that attribute"
     )
+
+
+def _fixed_initialiser(layer, variable):
+    """Return the initialiser of a variable whose layer has no attribute for it, else None."""
+    kind = type(layer).__name__
+    if kind == "RMSNormalization" and variable.name == "scale":
+        return keras.initializers.Ones()
+    # Of ConvNeXt, in keras.applications.
+    if kind == "LayerScale" and hasattr(layer, "init_values"):
+        return keras.initializers.Constant(layer.init_values)
+    if isinstance(layer, keras.layers.Normalization):
+        start = {"mean": 0, "variance": 1, "count": 0}
+        # Adapted to data, it has a state that no initialiser gives.
+        if variable.name in start and np.all(variable.numpy() == start[variable.name]):
+            return keras.initializers.Constant(start[variable.name])
+    return None
+
+
+def _with_einsum_axes(initialiser, equation):
+    """Return the initialiser that `EinsumDense` makes of its own, with fans by the equation."""
+    axes = [getattr(initialiser, name, ()) for name in ("input_axes", "output_axes")]
+    if None not in axes:
+        return initialiser
+    kernel, outputs = equation.split(",")[1].split("->")
+    initialiser = copy.copy(initialiser)
+    initialiser.input_axes = [i for i, axis in enumerate(kernel) if axis not in outputs]
+    initialiser.output_axes = [i for i, axis in enumerate(kernel) if axis in outputs]
+    return initialiser
 
 
 def _where(layer, variable):
