@@ -75,6 +75,7 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
 
     last = model.layers[-1]
     policy = policy_name(compute_dtype)
+    compute_of_last = "float64" if compute_dtype == "float64" else "float32"
 
     def with_policy(layer):
         if isinstance(layer, keras.layers.Lambda):
@@ -82,8 +83,8 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
             return layer
         config = layer.get_config()
         if isinstance(layer, keras.layers.Layer):
-            # A pool that gives the features adds up many numbers: it stays as it is.
-            config["dtype"] = layer.dtype_policy if layer is last and not layer.weights else policy
+            # A pool that gives the features adds up many numbers: it keeps their digits.
+            config["dtype"] = compute_of_last if layer is last and not layer.weights else policy
         return type(layer).from_config(config)
 
     try:
