@@ -6,6 +6,7 @@ Flags say where and on what; gin says what. Exit code 0: done; 2: bad input, one
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Callable
@@ -61,6 +62,17 @@ def required(flag: flags.FlagHolder[str | None]) -> str:
     return flag.value
 
 
+def check_integers(**values: int | None) -> None:
+    """Check arguments from gin that are to be integers, or None.
+
+    Raises:
+      ValueError: If one is not.
+    """
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError(f"{name} must be an integer, got {value!r}: correct it in gin")
+
+
 def _parse_flags(argv):
     try:
         return flags.FLAGS(argv)
@@ -73,19 +85,20 @@ def _parse_gin():
     # Configurations are found from anywhere: beside the package, or in it where it is installed.
     for parent in (package.parent, package):
         gin.add_config_file_search_path(str(parent))
-    verbosity = logging.get_verbosity()
-    # Gin logs each place in which it looks for a file.
-    logging.set_verbosity(logging.FATAL)
+    # Gin would also look for directories as packages: it logs each, and takes one without a file
+    # __init__.py for an error.
+    gin.config._FILE_READERS[:] = [(open, os.path.isfile)]
     try:
         gin.parse_config_files_and_bindings(_GIN_FILES.value, _GIN_PARAMS.value)
-    except (ValueError, OSError, SyntaxError) as error:
+    except SyntaxError as error:
+        raise ValueError(f"gin: {error} in {(error.text or '').strip()!r}") from error
+    except (ValueError, OSError, ImportError) as error:
         raise ValueError(f"gin: {error}") from error
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _refuse(error):
-    # Libraries write paragraphs; the first says what is wrong.
-    sentence = " ".join(str(error).strip().partition("\n\n")[0].split())
+    # Gin adds where it called; libraries write paragraphs, of which the first says what is wrong.
+    text, _, _ = str(error).strip().partition("\n  In call to configurable ")
+    sentence = " ".join(text.partition("\n\n")[0].split())
     print(f"{pathlib.Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
     sys.exit(2)

@@ -34,6 +34,7 @@ def nngp_inference(
     seed: int = 0,
     batch_norm: str = "one_update",
     stem_filters: int = 128,
+    image_size: int | None = None,
     channel_mean: Sequence[float] | None = None,
     channel_std: Sequence[float] | None = None,
     compute_dtype: str | None = None,
@@ -55,6 +56,7 @@ def nngp_inference(
       seed: Of images, architectures and initialisations.
       batch_norm: "one_update", "batch_statistics" or "initial".
       stem_filters: Width of the networks.
+      image_size: Side to which images are resized; their own size unless given.
       channel_mean: Of the standardisation; computed unless given.
       channel_std: Of the standardisation; computed unless given.
       compute_dtype: Precision of the features; the device's default unless given.
@@ -68,7 +70,23 @@ def nngp_inference(
     """
     config = dict(locals())
     run_dir = app.required(app.RUN_DIR)
+    app.check_integers(
+        num_architectures=num_architectures,
+        num_train=num_train,
+        num_test=num_test,
+        num_inits=num_inits,
+        seed=seed,
+        stem_filters=stem_filters,
+        image_size=image_size,
+        batch_size=batch_size,
+        calibration_size=calibration_size,
+    )
     score = scan.check_criterion(score or ("test_accuracy" if num_test else "loo_accuracy"))
+    if score.startswith("test_") and not num_test:
+        raise ValueError(
+            f"score {score!r} needs test images, got num_test={num_test}: ask for some, or rank by "
+            "'loo_accuracy'"
+        )
     strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
     cells = architectures_lib.select(space, architectures, num_architectures, seed)
@@ -79,6 +97,7 @@ def nngp_inference(
         seed=seed,
         data_dir=app.DATA_DIR.value,
         subset=subset,
+        image_size=image_size,
         channel_mean=channel_mean,
         channel_std=channel_std,
     )
@@ -100,6 +119,8 @@ def nngp_inference(
     config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
     directory = RunDirectory(run_dir, config, inference.about(strategy), is_chief(strategy))
     rows = inference.run_inference(networks, images, settings, directory, strategy)
+    if not is_chief(strategy):
+        return "left the results to the chief"
     directory.write_text("nngp_inference.gin", gin.operative_config_str())
     print(ranking.report(rows, score, truth))
     return f"wrote {directory.results_path}"

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nngp_tf.data.labels import centred_one_hot
+from nngp_tf.data.labels import centred_one_hot, check_labels
 from nngp_tf.gaussian_process.factorisation import factorise
-from nngp_tf.gaussian_process.scan import Scan
+from nngp_tf.gaussian_process.scan import CRITERIA, Scan
 from nngp_tf.kernels.kernel import MonteCarloKernel
 
 DIAG_REGS = np.logspace(-7, 2, 20)
@@ -51,7 +51,7 @@ class Regression:
     def fails(self, diag_reg: float) -> bool:
         """Whether the regularised kernel is not positive definite in float64."""
         smallest = self._factorisation.smallest(self.noise(diag_reg))
-        return not smallest > self._factorisation.tolerance
+        return not self._factorisation.tolerance < smallest < np.inf
 
     def mean(self, diag_reg: float) -> np.ndarray:
         """Posterior mean of the test images [T, num_classes]."""
@@ -103,7 +103,8 @@ def scan_diag_reg(
     """Scores the regression at every regulariser, all from one factorisation in float64.
 
     A regulariser at which K + s I is not positive definite is marked in `failed` and its scores are
-    NaN; a kernel with entries that are not finite fails at all of them.
+    NaN; a kernel with entries that are not finite fails at all of them. A single score that is not
+    finite is NaN too, such as the density of a test image whose predictive variance vanishes.
 
     Args:
       kernel: Of N training and T test images.
@@ -118,20 +119,28 @@ def scan_diag_reg(
     Raises:
       ValueError: For labels that do not fit, or regularisers that are negative or not finite.
     """
-    diag_reg = np.atleast_1d(np.asarray(diag_reg, np.float64))
-    if diag_reg.ndim != 1 or not diag_reg.size or not np.all(diag_reg >= 0):
-        raise ValueError(f"diag_reg must be numbers [R] of at least 0, got {diag_reg!r}")
+    diag_reg = _check_diag_reg(diag_reg)
     train_targets = _targets("train_labels", train_labels, kernel.num_train, num_classes)
     test_targets = None
-    if test_labels is not None and len(test_labels):
+    if test_labels is not None:
         test_targets = _targets("test_labels", test_labels, len(kernel.test_train), num_classes)
 
     scan = Scan.failing(diag_reg)
     matrices = (kernel.train_train, kernel.test_train, kernel.test_test_diag)
     if not all(np.all(np.isfinite(matrix)) for matrix in matrices):
         return scan
-    regression = Regression(kernel, train_targets)
-    for index, value in enumerate(diag_reg):
+    # What overflows is NaN in the end.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        _fill(scan, Regression(kernel, train_targets), train_targets, test_targets)
+    for criterion in CRITERIA:
+        scores = getattr(scan, criterion)
+        scores[~np.isfinite(scores)] = np.nan
+    return scan
+
+
+def _fill(scan, regression, train_targets, test_targets):
+    """Set the scores at every regulariser that does not fail."""
+    for index, value in enumerate(scan.diag_reg):
         if regression.fails(value):
             continue
         scan.failed[index] = False
@@ -139,19 +148,29 @@ def scan_diag_reg(
         mean, variance = regression.leave_one_out(value)
         scan.loo_accuracy[index] = _accuracy(mean, train_targets)
         scan.loo_nll[index] = _mean_nll(mean, variance, train_targets)
-        if test_targets is not None:
+        if test_targets is not None and len(test_targets):
             mean = regression.mean(value)
             variance = regression.variance(value) + regression.noise(value)
             scan.test_accuracy[index] = _accuracy(mean, test_targets)
             scan.test_nll[index] = _mean_nll(mean, variance, test_targets)
-    return scan
+
+
+def _check_diag_reg(diag_reg):
+    diag_reg = np.array(diag_reg, np.float64, ndmin=1)
+    if diag_reg.ndim != 1 or not diag_reg.size:
+        raise ValueError(f"diag_reg must be one or more numbers [R], got shape {diag_reg.shape}")
+    bad = diag_reg[~(np.isfinite(diag_reg) & (diag_reg >= 0))]
+    if bad.size:
+        raise ValueError(f"diag_reg must be finite and at least 0, got {bad[0]}")
+    return diag_reg
 
 
 def _targets(name, labels, count, num_classes):
-    if np.shape(labels) != (count,):
+    labels = check_labels(name, labels, num_classes)
+    if len(labels) != count:
         raise ValueError(
-            f"{name} must have shape ({count},), one for each image of the kernel, got "
-            f"{np.shape(labels)}"
+            f"{name} has {len(labels)} labels, but the kernel has {count} such images: give one "
+            "label for each"
         )
     return centred_one_hot(labels, num_classes)
 

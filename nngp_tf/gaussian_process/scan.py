@@ -27,9 +27,9 @@ class Best(float):
 
     Attributes:
       criterion: Name of the criterion.
-      index: Position in the scan; None if every regulariser failed, where the value is NaN.
+      index: Position in the scan; None if the criterion is NaN throughout, as is the value then.
       diag_reg, test_accuracy, test_nll, loo_accuracy, loo_nll, log_marginal_likelihood: The scan's
-        entries there; NaN if every regulariser failed.
+        entries there; NaN if there is no such position.
     """
 
     def __new__(cls, criterion: str, index: int | None, entries: Mapping[str, float]) -> Best:
@@ -41,10 +41,14 @@ class Best(float):
             setattr(best, name, value)
         return best
 
+    def __reduce__(self):
+        entries = {name: getattr(self, name) for name in ("diag_reg", *CRITERIA)}
+        return Best, (self.criterion, self.index, entries)
+
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """Scores at each of R regularisers, NaN where it failed.
+    """Scores at each of R regularisers, NaN where it failed or the score itself is not finite.
 
     Attributes:
       diag_reg: Relative regularisers [R].
@@ -80,7 +84,7 @@ class Scan:
         "test_accuracy" is the score that the authors report: the maximum over regularisers on the
         validation images themselves. "loo_accuracy" and "log_marginal_likelihood" choose without
         test labels: `scan.best("loo_accuracy").test_accuracy` is the test accuracy at that choice.
-        Among equals the smallest regulariser counts.
+        Among equals the first counts: of the usual scan, the one with the smallest regulariser.
 
         Args:
           criterion: One of `CRITERIA`; the smallest is best of "test_nll" and "loo_nll", the

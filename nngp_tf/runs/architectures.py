@@ -36,15 +36,17 @@ def select(
 
     Raises:
       ValueError: For an unknown space or selection, a number that is not positive or not there, a
-        range outside the space, or a file that is missing or malformed.
+        negative seed, a range outside the space, or a file that is missing, empty or malformed.
     """
     if space != "nasbench101":
         raise ValueError(f"space must be 'nasbench101', got {space!r}")
-    kind, _, argument = selection.partition(":")
+    kind, _, argument = str(selection).partition(":")
     if (kind in ("range", "file", "table")) != bool(argument) or kind not in _SELECT:
         raise ValueError(f"architectures must be one of {', '.join(SELECTIONS)}, got {selection!r}")
     if num_architectures is not None and num_architectures < 1:
         raise ValueError(f"num_architectures must be positive or None, got {num_architectures!r}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed!r}")
     return _SELECT[kind](argument, num_architectures, seed)
 
 
@@ -90,17 +92,25 @@ def _range(argument, number, seed):
 
 def _file(path, number, seed):
     del seed
-    if not tf.io.gfile.exists(path):
-        raise ValueError(f"no file of architectures at {path}: name one with a text form a line")
-    with tf.io.gfile.GFile(path, "r") as file:
-        cells = nasbench101.parse_cells(file, os.path.basename(path))
+    try:
+        with tf.io.gfile.GFile(path, "r") as file:
+            lines = file.read().splitlines()
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        reason = getattr(error, "message", error)
+        raise ValueError(
+            f"{path} cannot be read ({reason}): name a file with the text form of an architecture "
+            "a line"
+        ) from error
+    cells = nasbench101.parse_cells(lines, os.path.basename(path))
+    if not cells:
+        raise ValueError(f"{path} holds no architectures: write a text form a line")
     return cells[:number]
 
 
 def _table(path, number, seed):
-    cells = list(benchmark_table.load(path))
-    order = np.random.default_rng(seed).permutation(len(cells))
-    return [cells[index] for index in order[:number]]
+    table = benchmark_table.load(path)
+    order = np.random.default_rng(seed).permutation(len(table))
+    return [table.cell(row) for row in order[:number]]
 
 
 _SELECT: dict[str, Callable] = {

@@ -83,7 +83,8 @@ def infer(
         "num_inits": settings.num_inits,
         "batch_norm": settings.batch_norm,
         "compute_dtype": settings.compute_dtype,
-        "kernel_spread": None if np.isnan(kernel.spread) else kernel.spread,
+        # Undefined for one initialisation; sums of squares may overflow where the kernel does not.
+        "kernel_spread": kernel.spread if np.isfinite(kernel.spread) else None,
         "scan": scan.to_json(),
     }
 

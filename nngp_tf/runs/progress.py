@@ -26,7 +26,10 @@ def bar(total: int, done: int, name: str) -> Iterator[tqdm.tqdm]:
     stream = handler.stream
     handler.setStream(_AboveBar())
     try:
-        with tqdm.tqdm(total=total, initial=done, desc=name, unit="arch", file=sys.stderr) as shown:
+        # Not shown before the first update, so that bad input found until then says one line.
+        with tqdm.tqdm(
+            total=total, initial=done, desc=name, unit="arch", file=sys.stderr, delay=1e-3
+        ) as shown:
             yield shown
     finally:
         handler.setStream(stream)

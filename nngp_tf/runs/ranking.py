@@ -49,7 +49,8 @@ def report(
         )
     lines.append(_seconds(rows))
     if truth is not None:
-        lines.append(_agreement(scores * (-1 if ascending else 1), accuracies, criterion))
+        sign = "-" if ascending else ""
+        lines.append(_agreement(-scores if ascending else scores, accuracies, sign + criterion))
     return "\n".join(lines)
 
 

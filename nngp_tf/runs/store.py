@@ -44,18 +44,29 @@ class RunDirectory:
 
         Raises:
           ValueError: If the directory was made with another configuration, or by a version of this
-            package that writes another schema, or cannot be written.
+            package that writes another schema, or is damaged, or cannot be read or written.
         """
         self._path = os.fspath(path)
         self._writable = writable
         config = json.loads(json.dumps(config))
-        self._begun = tf.io.gfile.exists(self._join(_RUN))
-        if self._begun:
-            self._check(config)
-        elif writable:
-            record = {"schema": SCHEMA, "config": config, "about": dict(about or {})}
-            self._begin(json.dumps(record, indent=2) + "\n")
-        self.rows: dict[str, dict[str, Any]] = {row["key"]: row for row in self._read_rows()}
+        try:
+            self._begun = tf.io.gfile.exists(self._join(_RUN))
+            if self._begun:
+                self._check(config)
+            elif tf.io.gfile.exists(self.results_path):
+                raise ValueError(
+                    f"run directory {self._path} has {_RESULTS} but no {_RUN} to say how they were "
+                    "computed: name another"
+                )
+            if writable:
+                record = {"schema": SCHEMA, "config": config, "about": dict(about or {})}
+                self._prepare(json.dumps(record, indent=2) + "\n")
+            self.rows: dict[str, dict[str, Any]] = {row["key"]: row for row in self._read_rows()}
+        except tf.errors.OpError as error:
+            access = "written" if writable else "read"
+            raise ValueError(
+                f"run directory {self._path} cannot be {access} ({error.message}): name another"
+            ) from error
 
     @property
     def path(self) -> str:
@@ -84,8 +95,7 @@ class RunDirectory:
             if not self._begun:
                 tf.io.gfile.rename(self._join(f"{_RUN}{_ASIDE}"), self._join(_RUN), overwrite=True)
                 self._begun = True
-            with tf.io.gfile.GFile(self.results_path, "a") as file:
-                file.write(line)
+            self._write(_RESULTS, line, "a")
         self.rows[key] = dict(row)
 
     def write_text(self, name: str, text: str) -> None:
@@ -93,26 +103,31 @@ class RunDirectory:
         if self._writable:
             self._replace(name, text)
 
-    def _begin(self, record):
-        """Write the record aside, which shows that the directory can be written.
+    def _prepare(self, record):
+        """Find out whether the directory can be written, before anything is computed.
 
-        The first row puts it in place, so a run that is refused before that binds nobody to its
-        configuration.
+        A new one gets its record, but aside: the first row puts it in place, so a run that is
+        refused before that binds nobody to its configuration.
         """
-        try:
+        if self._begun:
+            self._write(_RESULTS, "", "a")
+        else:
             tf.io.gfile.makedirs(self._path)
             self._write(f"{_RUN}{_ASIDE}", record)
-        except tf.errors.OpError as error:
-            raise ValueError(
-                f"run directory {self._path} cannot be written ({error.message}): name another"
-            ) from error
 
     def _check(self, config):
-        record = json.loads(self._read(_RUN))
-        if record.get("schema") != SCHEMA:
+        try:
+            record = json.loads(self._read(_RUN))
+            schema = record["schema"]
+        except (ValueError, TypeError, KeyError):
             raise ValueError(
-                f"{self._join(_RUN)} has schema {record.get('schema')!r}, expected {SCHEMA}: read "
-                "it with the version of nngp_tf that made it, or name a new run directory"
+                f"{self._join(_RUN)} is not the record of a run of nngp_tf: name a new run "
+                "directory"
+            ) from None
+        if schema != SCHEMA:
+            raise ValueError(
+                f"{self._join(_RUN)} has schema {schema!r}, expected {SCHEMA}: read it with the "
+                "version of nngp_tf that made it, or name a new run directory"
             )
         made_with = record["config"]
         differing = [
@@ -136,12 +151,14 @@ class RunDirectory:
             self._replace(_RESULTS, whole + "\n" if whole else "")
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
+                row = json.loads(line)
+                row["key"]
+            except (json.JSONDecodeError, TypeError, KeyError):
                 raise ValueError(
-                    f"{self.results_path}:{number} is not JSON: remove the line, and its "
-                    "architecture will be computed again"
-                ) from error
+                    f"{self.results_path}:{number} is not a row of results: remove the line, and "
+                    "its architecture will be computed again"
+                ) from None
+            yield row
 
     def _read(self, name):
         with tf.io.gfile.GFile(self._join(name), "r") as file:
@@ -151,8 +168,8 @@ class RunDirectory:
         self._write(f"{name}{_ASIDE}", text)
         tf.io.gfile.rename(self._join(f"{name}{_ASIDE}"), self._join(name), overwrite=True)
 
-    def _write(self, name, text):
-        with tf.io.gfile.GFile(self._join(name), "w") as file:
+    def _write(self, name, text, mode="w"):
+        with tf.io.gfile.GFile(self._join(name), mode) as file:
             file.write(text)
 
     def _join(self, name):
