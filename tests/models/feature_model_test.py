@@ -61,5 +61,5 @@ def test_subclassed_model_has_no_graph_to_cut():
 
 
 def test_not_a_model():
-    with pytest.raises(ValueError, match="expected a keras.Model, got int"):
+    with pytest.raises(ValueError, match=r"expected a keras\.Model, got int"):
         features(3)
