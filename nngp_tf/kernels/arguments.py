@@ -56,6 +56,7 @@ def check_size(name: str, size: int | None, default: int, available: int) -> int
     """Return a size between 1 and `available`; None stands for the default."""
     if size is None:
         return min(default, available)
+    size = check_integer(name, size)
     if not 1 <= size <= available:
         raise ValueError(f"{name} must lie between 1 and the {available} images, got {size!r}")
     return size

@@ -106,7 +106,7 @@ class _Round:
         products = gram.inner_products(z, z[: spec.num_train], self._device)
         diagonal = tf.reduce_sum(tf.square(tf.cast(z[spec.num_train :], products.dtype)), axis=1)
         norm = tf.reduce_sum(tf.square(products[: spec.num_train]))
-        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [products, diagonal, norm])
+        sums = self._all_reduce(context, [products, diagonal, norm])
         return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums
 
     def _calibration_images(self, seed, init, images):
@@ -144,4 +144,11 @@ class _Round:
         place = tf.one_hot(replica, num_replicas, dtype=z.dtype)
         placed = tf.reshape(place, [-1, 1, 1]) * z
         placed = tf.reshape(placed, [division.init_groups, division.padded_images, z.shape[-1]])
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, placed)
+        return self._all_reduce(context, placed)
+
+    def _all_reduce(self, context, values):
+        # TensorFlow keeps the graph of every `all_reduce` for good, as it registers a gradient: a
+        # process that runs many models should not pay for what one replica does not need.
+        if self._spec.strategy.num_replicas_in_sync == 1:
+            return values
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
