@@ -18,7 +18,10 @@ import nngp_tf
 
 _GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Gin configuration files, later ones last.")
 _GIN_PARAMS = flags.DEFINE_multi_string("gin_param", [], "Gin bindings, applied after the files.")
-RUN_DIR = flags.DEFINE_string("run_dir", None, "Run directory; a run found there goes on.")
+RUN_DIR = flags.DEFINE_string("run_dir", None, "Run directory.")
+RESUME = flags.DEFINE_bool(
+    "resume", True, "Go on with a run found in the directory; --noresume refuses it instead."
+)
 STRATEGY = flags.DEFINE_string(
     "strategy", None, "cpu, gpu, mirrored, multi_worker or tpu; unset: what TensorFlow picks."
 )

@@ -117,7 +117,9 @@ def nngp_inference(
     for name in ("num_architectures", "score", "batch_size"):
         del config[name]
     config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
-    directory = RunDirectory(run_dir, config, inference.about(strategy), is_chief(strategy))
+    directory = RunDirectory(
+        run_dir, config, inference.about(strategy), is_chief(strategy), app.RESUME.value
+    )
     rows = inference.run_inference(networks, images, settings, directory, strategy)
     if not is_chief(strategy):
         return "left the results to the chief"

@@ -33,6 +33,7 @@ class RunDirectory:
         config: Mapping[str, Any],
         about: Mapping[str, Any] | None = None,
         writable: bool = True,
+        resume: bool = True,
     ):
         """Open a directory, or make it.
 
@@ -41,6 +42,7 @@ class RunDirectory:
           config: What the numbers depend on, of JSON's types. It must equal the directory's own.
           about: What is recorded besides when the directory is made: versions, devices, ...
           writable: False for a process that only follows another one's run.
+          resume: Whether a directory that holds a run is taken up; it is refused otherwise.
 
         Raises:
           ValueError: If the directory was made with another configuration, or by a version of this
@@ -51,6 +53,10 @@ class RunDirectory:
         config = json.loads(json.dumps(config))
         try:
             self._begun = tf.io.gfile.exists(self._join(_RUN))
+            if self._begun and not resume:
+                raise ValueError(
+                    f"run directory {self._path} holds a run already: resume it, or name another"
+                )
             if self._begun:
                 self._check(config)
             elif tf.io.gfile.exists(self.results_path):

@@ -121,6 +121,14 @@ def test_configurations_are_compared_as_json(tmp_path):
     assert RunDirectory(tmp_path, {"size": 3, "mean": [0.1, 2.0]}).rows
 
 
+def test_a_run_is_not_resumed_against_the_callers_will(tmp_path):
+    RunDirectory(tmp_path, CONFIG, resume=False).append(row("a"))
+    with pytest.raises(ValueError, match="holds a run already: resume it, or name another"):
+        RunDirectory(tmp_path, CONFIG, resume=False)
+    assert results(tmp_path) == [row("a")]
+    assert list(RunDirectory(tmp_path, CONFIG).rows) == ["a"]
+
+
 def test_another_schema_is_refused(tmp_path):
     RunDirectory(tmp_path, CONFIG).append(row("a"))
     record = json.loads((tmp_path / "run.json").read_text())
