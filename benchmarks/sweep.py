@@ -1,0 +1,219 @@
+"""The authors' protocol: seconds a network, split by phase, and against plain Keras.
+
+python -m benchmarks.sweep [--num_networks=250] [--out=sweep.json]
+
+The networks of the authors' notebook on CIFAR-10, 100 training and 200 test images, 2
+initialisations (random images where there is no CIFAR-10). One network of each kind, which traces
+the programs, runs before and is told apart. Phases within the kernel come from the same passes run
+on their own, on the same network right after it:
+
+    encode     the cell as tensors
+    draw       weights drawn and folded, by a program that does not calibrate
+    calibrate  what the program that does takes longer
+    features   the layers on the training and test images
+    Gram       their inner products
+    rest       what is left of the kernel's time
+
+On the first networks plain Keras does the same job in turn: the model is built, its kernel taken in
+float32 by `monte_carlo_kernel`, the regression solved.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import networks, timing
+from nngp_tf.data.images import ImageData, load_images
+from nngp_tf.gaussian_process import scan_diag_reg
+from nngp_tf.kernels import cell_layout, gram, monte_carlo_kernel, precision
+from nngp_tf.models import Nasbench101Network
+from nngp_tf.runs import inference
+from nngp_tf.search_spaces import nasbench101
+
+_NUM_NETWORKS = flags.DEFINE_integer("num_networks", 250, "Networks of the notebook.", 1)
+_NUM_KERAS = flags.DEFINE_integer("num_keras", 20, "Of them, how many run in Keras too.", 0)
+_NUM_TRAIN = flags.DEFINE_integer("num_train", 100, "Training images.")
+_NUM_TEST = flags.DEFINE_integer("num_test", 200, "Test images.")
+_NUM_INITS = flags.DEFINE_integer("num_inits", 2, "Initialisations.")
+_STEM_FILTERS = flags.DEFINE_integer("stem_filters", 128, "Width of the networks.")
+_DTYPE = flags.DEFINE_string("compute_dtype", None, "Unless given, the device's own.")
+
+KERNEL_PHASES = ("encode", "draw", "calibrate", "features", "Gram")
+PHASES = (*KERNEL_PHASES, "rest", "solve")
+
+
+def main(argv):
+    """Run the benchmark."""
+    del argv
+    images = _images()
+    shape = images.x_train.shape[1:]
+    nets = [
+        Nasbench101Network(cell, shape, images.num_classes, _STEM_FILTERS.value)
+        for cell in nasbench101.notebook_cells(_NUM_NETWORKS.value)
+    ]
+    settings = inference.KernelSettings(
+        num_inits=_NUM_INITS.value,
+        seed=0,
+        batch_norm="one_update",
+        compute_dtype=_DTYPE.value or precision.default_compute_dtype(),
+    )
+
+    warm_up = []
+    for feeders, network in {cell_layout.num_feeders(n): n for n in reversed(nets)}.items():
+        first = timing.seconds(functools.partial(inference.infer, network, images, settings))
+        _pieces(network, images, settings)
+        warm_up.append({"vertices that feed the output": feeders, "seconds of the first": first})
+
+    rows = []
+    for number, network in enumerate(nets):
+        row = inference.infer(network, images, settings)
+        phases = row["seconds_by_phase"]
+        pieces = _pieces(network, images, settings)
+        pieces["rest"] = phases["kernel"] - sum(pieces[phase] for phase in KERNEL_PHASES)
+        pieces["solve"] = phases["solve"]
+        keras_seconds = None
+        if number < _NUM_KERAS.value:
+            call = functools.partial(_plain_keras, network, images, settings)
+            keras_seconds = timing.seconds(call)
+            # The next turn is not to pay for the model's end.
+            gc.collect()
+        rows.append(
+            {
+                "network": number,
+                "feeders": cell_layout.num_feeders(network),
+                "parameters": network.trainable_parameters,
+                "seconds": row["seconds"],
+                **{phase: pieces[phase] for phase in PHASES},
+                "beyond the layers": row["seconds"] - pieces["features"],
+                "keras": keras_seconds,
+            }
+        )
+        print(timing.table(rows[-1:]), flush=True)
+
+    taken = [row["seconds"] for row in rows]
+    with_keras = [row for row in rows if row["keras"] is not None]
+    summaries = [
+        {"": name, "mean": float(np.mean(values)), **timing.summary(values)}
+        for name in ("seconds", *PHASES, "beyond the layers", "keras")
+        if (values := [row[name] for row in rows if row[name] is not None])
+    ]
+    speed = None
+    if with_keras:
+        speed = timing.ratio(
+            [row["keras"] for row in with_keras], [row["seconds"] for row in with_keras]
+        )
+        summaries.append({"": "keras / ours", "mean": None, **speed})
+    beyond = float(np.median([row["beyond the layers"] for row in rows]))
+    timing.report(
+        "sweep",
+        {
+            "repeats": 1,
+            "networks": len(rows),
+            "images": f"{_NUM_TRAIN.value} + {_NUM_TEST.value} of {images.name}",
+            "initialisations": _NUM_INITS.value,
+            "stem filters": _STEM_FILTERS.value,
+            "dtype": settings.compute_dtype,
+        },
+        {"Warm-up": warm_up, "Networks": rows, "Seconds a network": summaries},
+        [
+            timing.target("seconds a network, mean", float(np.mean(taken)), 1.5, False),
+            timing.target(
+                "times as fast as plain Keras, median", speed and speed["median"], 4.0, True
+            ),
+            timing.target("seconds beyond running the layers, median", beyond, 0.3, False),
+        ],
+        ["the notebook took 5.44 s a network on a GPU"],
+    )
+
+
+def _images():
+    """Load CIFAR-10 as `configs/base/cifar10.gin` does, or draw images."""
+    num_train, num_test = _NUM_TRAIN.value, _NUM_TEST.value
+    data_dir = pathlib.Path(timing.SHARED_DATA.value) / "tensorflow_datasets"
+    if (data_dir / "cifar10").is_dir():
+        return load_images(
+            "cifar10",
+            num_train,
+            num_test,
+            data_dir=data_dir,
+            channel_mean=(125.3, 123.0, 113.9),
+            channel_std=(63.0, 62.1, 66.7),
+        )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(num_train + num_test, 32, 32, 3)).astype(np.float32)
+    y = rng.integers(10, size=len(x))
+    return ImageData(
+        x_train=x[:num_train],
+        y_train=y[:num_train],
+        x_test=x[num_train:],
+        y_test=y[num_train:],
+        num_classes=10,
+        class_names=tuple("0123456789"),
+        channel_mean=np.zeros(3),
+        channel_std=np.ones(3),
+        name="random images",
+    )
+
+
+def _pieces(network, images, settings):
+    """Return the seconds of the kernel's phases, each run on its own over all initialisations."""
+    x = tf.constant(np.concatenate([images.x_train, images.x_test]))
+    calibration = x[: min(100, len(images.x_train))]
+    batches = tf.split(x, [min(100, len(x) - i) for i in range(0, len(x), 100)])
+    programs = {}
+
+    def encode():
+        for mode in ("initial", "one_update"):
+            programs[mode] = networks.Program(network, settings.compute_dtype, mode)
+
+    seconds = dict.fromkeys(KERNEL_PHASES, 0.0)
+    # Two were made.
+    seconds["encode"] = timing.seconds(encode) / 2
+    for init in range(settings.num_inits):
+        times = {}
+        for mode, program in programs.items():
+            drawn, times[mode] = _timed(program.initialise, calibration, init)
+        seconds["draw"] += times["initial"]
+        seconds["calibrate"] += times["one_update"] - times["initial"]
+        z, taken = _timed(_features, programs["one_update"], drawn, batches)
+        seconds["features"] += taken
+        z = tf.constant(z)
+        _, taken = _timed(_gram, z, z[: len(images.x_train)])
+        seconds["Gram"] += taken
+    return seconds
+
+
+def _timed(call, *arguments):
+    results = []
+    taken = timing.seconds(lambda: results.append(call(*arguments)))
+    return results[0], taken
+
+
+def _features(program, drawn, batches):
+    return np.concatenate([program.features(drawn, batch).numpy() for batch in batches])
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _gram(left, right):
+    return gram.inner_products(left, right, "CPU")
+
+
+def _plain_keras(network, images, settings):
+    kernel = monte_carlo_kernel(
+        network.build("float32"),
+        images.x_train,
+        images.x_test,
+        num_inits=settings.num_inits,
+        compute_dtype="float32",
+    )
+    scan_diag_reg(kernel, images.y_train, images.y_test, images.num_classes)
+
+
+if __name__ == "__main__":
+    app.run(main)

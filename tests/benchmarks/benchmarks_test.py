@@ -1,0 +1,155 @@
+"""Every benchmark runs at its smallest size and writes what its tables say."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import networks, timing
+from nngp_tf.data import benchmark_table
+from nngp_tf.models import Nasbench101Network
+from nngp_tf.search_spaces.nasbench101 import Cell
+
+SMALL = ["--stem_filters=4", "--image_size=8"]
+ABSENT = "--shared_data=absent"
+
+
+def run(module, out, *flags, repeats=1):
+    path = out / "result.json"
+    command = [sys.executable, "-m", module, f"--out={path}", f"--repeats={repeats}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=timing.ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(path.read_text())
+    assert result["benchmark"] == module.split(".")[1]
+    assert result["about"]["versions"]["numpy"] in done.stdout
+    assert result["about"]["cpu"] in done.stdout
+    assert result["settings"]["repeats"] == repeats
+    for title in result["tables"]:
+        assert title in done.stdout
+    return result
+
+
+def values(rows, name):
+    return [row[name] for row in rows]
+
+
+def check_summary(summary):
+    assert 0 < summary["min"] <= summary["median"] <= summary["max"] < math.inf
+
+
+@pytest.mark.slow
+def test_features(tmp_path):
+    flags = ["--cells=1", "--batch=2", ABSENT, *SMALL]
+    result = run("benchmarks.features", tmp_path, *flags, repeats=2)
+    convolutions, cells, rates, ratios = result["tables"].values()
+    for row in convolutions:
+        check_summary(row["GFLOP/s"])
+    assert len({row["shape"] for row in convolutions}) == 12
+    assert len(rates) == len(ratios) == 1
+    assert Cell.from_text(cells[0]["text"]).is_valid
+    assert rates[0]["ours float32"] > 0
+    assert rates[0]["keras function"] > 0
+    check_summary(ratios[0]["keras"])
+    check_summary(ratios[0]["limit"])
+    keras, peer, limit = result["targets"]
+    assert keras["value"] == ratios[0]["keras"]["median"]
+    assert keras["met"] == (keras["value"] >= 5.0)
+    assert limit["met"] == (limit["value"] <= 1.8)
+    # No dependency of this package; where it is missing, a note says so.
+    assert (peer["value"] is None) == any("left out" in note for note in result["notes"])
+
+
+@pytest.mark.slow
+def test_kernel(tmp_path):
+    flags = ["--num_train=8,16", "--num_inits=2", "--at_num_train=16", "--at_num_inits=2"]
+    result = run("benchmarks.kernel", tmp_path, *flags, *SMALL)
+    rows, fits, comparison = result["tables"].values()
+    assert [(row["N"], row["M"]) for row in rows] == [(8, 2), (16, 2)]
+    for row in rows:
+        check_summary(row["seconds"])
+        assert row["peak MiB"] > row["MiB above import"] > 0
+    # One M leaves only the exponents of N.
+    assert [(fit["of"], fit["at"], fit["along"]) for fit in fits] == [
+        ("seconds", "M = 2", "N"),
+        ("MiB above import", "M = 2", "N"),
+    ]
+    assert comparison == []
+    assert "neural-tangents left out" in result["notes"][0]
+
+
+@pytest.mark.slow
+def test_sweep(tmp_path):
+    flags = ["--num_networks=1", "--num_keras=1", "--num_train=4", "--num_test=6", ABSENT]
+    result = run("benchmarks.sweep", tmp_path, *flags, "--num_inits=1", "--stem_filters=4")
+    warm_up, rows, summaries = result["tables"].values()
+    assert len(warm_up) == len(rows) == 1
+    (row,) = rows
+    assert warm_up[0]["seconds of the first"] > row["seconds"]
+    kernel = sum(row[p] for p in ("encode", "draw", "calibrate", "features", "Gram", "rest"))
+    assert kernel + row["solve"] == pytest.approx(row["seconds"], rel=0.05)
+    assert row["beyond the layers"] == pytest.approx(row["seconds"] - row["features"])
+    assert row["keras"] > row["seconds"]
+    assert {"seconds", "solve", "keras / ours"} <= set(values(summaries, ""))
+    assert [target["value"] is None for target in result["targets"]] == [False] * 3
+    assert "random images" in result["settings"]["images"]
+
+
+@pytest.mark.slow
+def test_solve(tmp_path):
+    flags = ["--num_train=12,24", "--width=16", "--num_inits=2", "--batch=2", ABSENT]
+    result = run("benchmarks.solve", tmp_path, *flags, *SMALL)
+    (rows,) = result["tables"].values()
+    names = ["ours, kernel space", "scipy", "scikit-learn"]
+    with_features = [names[0], "ours, feature space", *names[1:]]
+    assert [(row["N"], row[""]) for row in rows] == [
+        *((12, name) for name in names),
+        *((24, name) for name in with_features),
+    ]
+    for row in rows:
+        check_summary(row["seconds"])
+        check_summary(row["seconds / features"])
+    # Where peers' accuracies differ from ours a note says so.
+    assert result["notes"] == []
+    assert result["targets"][0]["met"] is None
+
+
+@pytest.mark.slow
+def test_enumeration(tmp_path):
+    flags = ["--vertices=5", "--md5_vertices=4"]
+    result = run("benchmarks.enumeration", tmp_path, *flags, repeats=2)
+    (rows,) = result["tables"].values()
+    assert values(rows, "cells") == [2532, 2532, 91, 91, 91]
+    for row in rows:
+        check_summary(row["seconds"])
+        assert row["peak MiB"]["min"] >= row["MiB before"] > 0
+
+
+@pytest.mark.slow
+def test_fixed_cells_and_multiply_adds_are_those_of_the_table(shared_data):
+    cells, _ = networks.quantile_cells(shared_data)
+    table = benchmark_table.load(shared_data / networks.TABLE)
+    # The table counts the dense layer, too.
+    expected = [table[cell].multiply_adds - 512 * 10 for cell in cells]
+    assert [networks.multiply_adds(Nasbench101Network(cell)) for cell in cells] == expected
+    assert [cell.key for cell in cells] == [
+        Cell.from_text(text).key for text in networks.FIXED_CELLS
+    ]
+
+
+def test_turns_alternate():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ABC"}
+    taken = timing.turns(calls, 2)
+    assert order == list("ABCABC")
+    assert {name: len(seconds) for name, seconds in taken.items()} == {"A": 2, "B": 2, "C": 2}
+
+
+def test_ratios_are_within_repeats():
+    assert timing.ratio([2.0, 9.0, 4.0], [1.0, 3.0, 4.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+
+
+def test_slope_is_the_exponent():
+    assert timing.slope([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2.0)
+    assert timing.slope([2], [3.0]) is None
