@@ -46,10 +46,17 @@ setuptools.setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "tpu": ["tensorflow-tpu>=2.20,<2.21"],
         "figures": ["matplotlib>=3.8"],
+        # jax2tf and the lowering that launchers.tpu_preflight borrows of it change with versions.
+        "preflight": ["jax>=0.10,<0.11", "libtpu>=0.0.52,<0.1"],
         "test": ["hypothesis>=6.100", "pytest>=8.0", "pytest-timeout>=2.3"],
         "lint": ["ruff==0.17.*"],
     },
-    entry_points={"console_scripts": ["nngp-inference = launchers.nngp_inference:run"]},
+    entry_points={
+        "console_scripts": [
+            "nngp-inference = launchers.nngp_inference:run",
+            "tpu-preflight = launchers.tpu_preflight:run",
+        ]
+    },
     classifiers=[
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

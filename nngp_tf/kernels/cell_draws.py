@@ -1,6 +1,7 @@
 """Kernels of NAS-Bench-101 convolutions, drawn into the padded layout of `cell_layout`.
 
-The numbers are those that `weights.WeightSampler` draws for the Keras model of the same network.
+The numbers are those that `weights.WeightSampler` draws for the Keras model of the same network,
+save on TPU, where a kernel with padding has numbers of its own.
 """
 
 from __future__ import annotations
@@ -59,15 +60,21 @@ def conv_kernel(stream: tf.Tensor, kernel_size: int, rows: Axis, columns: Axis) 
       [k, k, rows.size, columns.size], zero where a channel is not real.
     """
     shape = [kernel_size, kernel_size, rows.size, columns.size]
-    flat = weights.truncated_normal([kernel_size**2 * rows.size * columns.size], stream)
     fan_in = tf.cast(kernel_size**2 * rows.count, tf.float32)
     stddev = weights.variance_scaling_stddev(1.0, 1.0) * tf.math.rsqrt(fan_in)
-    if rows.index is None and columns.index is None:
-        return tf.reshape(flat, shape) * stddev
+    padded = rows.index is not None or columns.index is not None
     row = tf.range(rows.size) if rows.index is None else rows.index
     column = tf.range(columns.size) if columns.index is None else columns.index
+    real = tf.logical_and(row[:, None] >= 0, column >= 0)
+    if not weights.draws_are_nested():
+        # Where no order is to be kept: numbers in one dimension, and gathering single ones, are
+        # what a TPU does worst.
+        kernel = weights.truncated_normal(shape, stream) * stddev
+        return tf.where(real, kernel, 0.0) if padded else kernel
+    flat = weights.truncated_normal([kernel_size**2 * rows.size * columns.size], stream)
+    if not padded:
+        return tf.reshape(flat, shape) * stddev
     tap = tf.reshape(tf.range(kernel_size**2), [-1, 1, 1])
     place = (tap * rows.count + row[:, None]) * columns.count + column
-    real = tf.logical_and(row[:, None] >= 0, column >= 0)
     kernel = tf.where(real, tf.gather(flat, tf.maximum(place, 0)), 0.0)
     return tf.reshape(kernel, shape) * stddev

@@ -54,13 +54,37 @@ def make_step(spec: StepSpec) -> Callable:
     It returns sums of z z_train^T [N + T, N], of the test images' z.z [T] and of ||K_m||^2 [], and
     with `keep_features` z [init_groups, N + T, C]; the same on every replica.
     """
-    round_ = _Round(spec)
+    round_ = _Round(spec, precision.device_type(spec.strategy))
+
+    def on_replica(*arguments):
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+        return round_(replica, functools.partial(_all_reduce, context), *arguments)
 
     @tf.function(autograph=False)
     def step(inputs, seed, start, end, images):
-        return spec.strategy.run(round_, args=(inputs, seed, start, end, images))
+        return spec.strategy.run(on_replica, args=(inputs, seed, start, end, images))
 
     return step
+
+
+def replica_program(spec: StepSpec, device_type: str) -> Callable:
+    """Return what one replica computes in a step, for a kind of device that need not be there.
+
+    Args:
+      spec: Of the step; its strategy plays no part.
+      device_type: "CPU", "GPU" or "TPU".
+
+    Returns:
+      A function of the replica's number, an int32 scalar, and the arguments of the step. It sums
+      over this replica only.
+    """
+    round_ = _Round(spec, device_type)
+
+    def program(replica, *arguments):
+        return round_(replica, lambda values: values, *arguments)
+
+    return program
 
 
 def trace_step(step: Callable, *arguments: Any) -> None:
@@ -78,27 +102,27 @@ def trace_step(step: Callable, *arguments: Any) -> None:
 class _Round:
     """What a replica does."""
 
-    def __init__(self, spec):
+    def __init__(self, spec, device_type):
         self._spec = spec
-        self._device = precision.device_type(spec.strategy)
+        self._device = device_type
 
-    def __call__(self, inputs, seed, start, end, images):
+    def __call__(self, replica, all_reduce, inputs, seed, start, end, images):
         spec, division = self._spec, self._spec.division
-        context = tf.distribute.get_replica_context()
-        replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
         init = start + replica // division.image_groups
         # A surplus initialisation is computed, as shapes are static, and masked.
         active = init < end
 
         program = spec.family.program(inputs)
-        drawn = program.initialise(seed, init, self._calibration_images(seed, init, images))
+        with weights.drawn_on(self._device):
+            calibration_images = self._calibration_images(seed, init, images)
+            drawn = program.initialise(seed, init, calibration_images)
         share = self._share(images, replica % division.image_groups)
         z = self._features(program, drawn, share)
         z = tf.where(active, z, tf.zeros_like(z))
 
         gathered = None
         if spec.keep_features or division.image_groups > 1:
-            gathered = self._gather(context, replica, z)
+            gathered = self._gather(all_reduce, replica, z)
             z = gathered[replica // division.image_groups]
             # Those that share an initialisation hold the same features now; one of them counts.
             z = tf.where(replica % division.image_groups == 0, z, tf.zeros_like(z))
@@ -106,14 +130,14 @@ class _Round:
         products = gram.inner_products(z, z[: spec.num_train], self._device)
         diagonal = tf.reduce_sum(tf.square(tf.cast(z[spec.num_train :], products.dtype)), axis=1)
         norm = tf.reduce_sum(tf.square(products[: spec.num_train]))
-        sums = self._all_reduce(context, [products, diagonal, norm])
+        sums = all_reduce([products, diagonal, norm])
         return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums
 
     def _calibration_images(self, seed, init, images):
         if not self._spec.family.calibrates:
             return None
         stream = weights.stream(seed, init, weights.CALIBRATION_KEY)
-        order = tf.random.stateless_uniform([self._spec.num_train], stream)
+        order = weights.uniform([self._spec.num_train], stream)
         chosen = tf.math.top_k(order, self._spec.calibration_size, sorted=False).indices
         return tf.gather(images, chosen)
 
@@ -137,18 +161,19 @@ class _Round:
         layout = [division.image_groups, division.batches, division.batch_size]
         return tf.reshape(images, [*layout, *images.shape[1:]])[image_group]
 
-    def _gather(self, context, replica, z):
+    def _gather(self, all_reduce, replica, z):
         """All replicas' features [init_groups, padded images, C], by a sum over disjoint places."""
         division = self._spec.division
         num_replicas = division.init_groups * division.image_groups
         place = tf.one_hot(replica, num_replicas, dtype=z.dtype)
         placed = tf.reshape(place, [-1, 1, 1]) * z
         placed = tf.reshape(placed, [division.init_groups, division.padded_images, z.shape[-1]])
-        return self._all_reduce(context, placed)
+        return all_reduce(placed)
 
-    def _all_reduce(self, context, values):
-        # TensorFlow keeps the graph of every `all_reduce` for good, as it registers a gradient: a
-        # process that runs many models should not pay for what one replica does not need.
-        if self._spec.strategy.num_replicas_in_sync == 1:
-            return values
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+def _all_reduce(context, values):
+    # TensorFlow keeps the graph of every `all_reduce` for good, as it registers a gradient: a
+    # process that runs many models should not pay for what one replica does not need.
+    if context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -5,18 +5,21 @@
 A variable is known by its layer's name and its own, a layer that Keras named by its class and its
 place among the layers of that class. The numbers depend on nothing else, so a replica can draw what
 it needs where it needs it. They come from TensorFlow's stateless generators: Philox on CPU and GPU,
-XLA's default on TPU. Another kind of device therefore gives other draws of the same distribution.
+Threefry on TPU, except that there Keras' own random functions get XLA's default. Another kind of
+device therefore gives other draws of the same distribution.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import contextvars
 import copy
 import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -107,11 +110,50 @@ def stream(
     return tf.stack([word, tf.cast(initialisation, tf.int32)])
 
 
+_device_type = contextvars.ContextVar("device_type", default="CPU")
+
+
+@contextlib.contextmanager
+def drawn_on(device_type: str) -> Iterator[None]:
+    """Draw, in this block, by the generator of a kind of device: "CPU", "GPU" or "TPU"."""
+    token = _device_type.set(device_type)
+    try:
+        yield
+    finally:
+        _device_type.reset(token)
+
+
+def draws_are_nested() -> bool:
+    """Whether a smaller shape draws the first values of a larger one: Philox does, Threefry not."""
+    return _device_type.get() != "TPU"
+
+
+def uniform(
+    shape: Sequence[int],
+    seed: tf.Tensor,
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: str = "float32",
+) -> tf.Tensor:
+    """Draw uniformly from [low, high).
+
+    Args:
+      shape: Static shape.
+      seed: [2], int32.
+      low: Least value.
+      high: What all values stay below.
+      dtype: "float32" or "float64".
+    """
+    # What TensorFlow selects on TPU is left to XLA, and may change with its version. Its kernels
+    # for CPU and GPU know Philox only.
+    algorithm = "auto_select" if draws_are_nested() else "threefry"
+    return tf.random.stateless_uniform(shape, seed, low, high, dtype, algorithm)
+
+
 def truncated_normal(shape: Sequence[int], seed: tf.Tensor, dtype: str = "float32") -> tf.Tensor:
     """Draw from the standard normal distribution cut off at two standard deviations.
 
-    By inverting its distribution function, for a fraction of what rejection costs. On CPU and GPU
-    a smaller shape draws the first values of a larger one.
+    By inverting its distribution function, for a fraction of what rejection costs.
 
     Args:
       shape: Static shape.
@@ -120,8 +162,7 @@ def truncated_normal(shape: Sequence[int], seed: tf.Tensor, dtype: str = "float3
     """
     # erf(2 / sqrt 2): the probability within two standard deviations.
     bound = 0.9544997361036416
-    uniform = tf.random.stateless_uniform(shape, seed, -bound, bound, dtype)
-    return tf.math.erfinv(uniform) * math.sqrt(2.0)
+    return tf.math.erfinv(uniform(shape, seed, -bound, bound, dtype)) * math.sqrt(2.0)
 
 
 class _StreamSeed(keras.random.SeedGenerator):
