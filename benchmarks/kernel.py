@@ -30,7 +30,8 @@ _STEM_FILTERS = flags.DEFINE_integer("stem_filters", 16, "Width of the NAS-Bench
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 32, "Height and width.")
 _DTYPE = flags.DEFINE_string("compute_dtype", None, "Unless given, the device's own.")
 _PEER = flags.DEFINE_string("neural_tangents_python", None, "Interpreter of its environment.")
-_PEER_NUM_TRAIN = flags.DEFINE_list("peer_num_train", "500,1000,2000", "N of the comparison.")
+_PEER_NUM_TRAIN = flags.DEFINE_list("peer_num_train", "500,1000", "N of the comparison.")
+_PEER_NUM_INITS = flags.DEFINE_integer("peer_num_inits", 4, "M of the comparison.")
 _PEER_BATCH = flags.DEFINE_integer("peer_batch", 100, "Batch of the peer; it must divide N.")
 _PEER_WIDTH = flags.DEFINE_integer("peer_width", 64, "Channels of the convolutions.")
 
@@ -120,7 +121,7 @@ def _compare():
         task = {
             "network": "convolutions",
             "num_train": num_train,
-            "num_inits": _AT_NUM_INITS.value,
+            "num_inits": _PEER_NUM_INITS.value,
             "image_size": _IMAGE_SIZE.value,
             "width": _PEER_WIDTH.value,
         }
@@ -152,7 +153,7 @@ def _compare():
             rows.append(
                 {
                     "N": num_train,
-                    "M": _AT_NUM_INITS.value,
+                    "M": _PEER_NUM_INITS.value,
                     "": name,
                     "warm-up seconds": workers[name].prepared["seconds"],
                     "seconds": timing.summary(taken[name]),

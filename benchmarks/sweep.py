@@ -3,19 +3,20 @@
 python -m benchmarks.sweep [--num_networks=250] [--out=sweep.json]
 
 The networks of the authors' notebook on CIFAR-10, 100 training and 200 test images, 2
-initialisations (random images where there is no CIFAR-10). One network of each kind, which traces
-the programs, runs before and is told apart. Phases within the kernel come from the same passes run
-on their own, on the same network right after it:
+initialisations (random images where there is no CIFAR-10), in three passes. One network of each
+kind, which traces the programs, runs before and is told apart.
+
+1. All networks, one right after the other as in a run: seconds, and of them the regression's.
+2. The passes within the kernel on their own, of which `rest` is what the kernel took otherwise:
 
     encode     the cell as tensors
     draw       weights drawn and folded, by a program that does not calibrate
     calibrate  what the program that does takes longer
     features   the layers on the training and test images
     Gram       their inner products
-    rest       what is left of the kernel's time
 
-On the first networks plain Keras does the same job in turn: the model is built, its kernel taken in
-float32 by `monte_carlo_kernel`, the regression solved.
+3. The first networks in turn with plain Keras, which does the same job: the model is built, its
+   kernel taken in float32 by `monte_carlo_kernel`, the regression solved.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 from benchmarks import networks, timing
 from nngp_tf.data.images import ImageData, load_images
@@ -70,46 +71,39 @@ def main(argv):
         _pieces(network, images, settings)
         warm_up.append({"vertices that feed the output": feeders, "seconds of the first": first})
 
+    logging.info("pass 1 of 3")
+    timed = [inference.infer(network, images, settings) for network in nets]
+    logging.info("pass 2 of 3")
+    pieces = [_pieces(network, images, settings) for network in nets]
+    logging.info("pass 3 of 3")
+    turns = [_turn(network, images, settings) for network in nets[: _NUM_KERAS.value]]
+
     rows = []
-    for number, network in enumerate(nets):
-        row = inference.infer(network, images, settings)
-        phases = row["seconds_by_phase"]
-        pieces = _pieces(network, images, settings)
-        pieces["rest"] = phases["kernel"] - sum(pieces[phase] for phase in KERNEL_PHASES)
-        pieces["solve"] = phases["solve"]
-        keras_seconds = None
-        if number < _NUM_KERAS.value:
-            call = functools.partial(_plain_keras, network, images, settings)
-            keras_seconds = timing.seconds(call)
-            # The next turn is not to pay for the model's end.
-            gc.collect()
+    for network, row, piece in zip(nets, timed, pieces, strict=True):
+        kernel, solve = (row["seconds_by_phase"][phase] for phase in ("kernel", "solve"))
+        piece |= {"rest": kernel - sum(piece[phase] for phase in KERNEL_PHASES), "solve": solve}
         rows.append(
             {
-                "network": number,
+                "network": len(rows),
                 "feeders": cell_layout.num_feeders(network),
                 "parameters": network.trainable_parameters,
                 "seconds": row["seconds"],
-                **{phase: pieces[phase] for phase in PHASES},
-                "beyond the layers": row["seconds"] - pieces["features"],
-                "keras": keras_seconds,
+                **{phase: piece[phase] for phase in PHASES},
+                "beyond the layers": row["seconds"] - piece["features"],
             }
         )
-        print(timing.table(rows[-1:]), flush=True)
 
     taken = [row["seconds"] for row in rows]
-    with_keras = [row for row in rows if row["keras"] is not None]
+    beyond = [row["beyond the layers"] for row in rows]
     summaries = [
         {"": name, "mean": float(np.mean(values)), **timing.summary(values)}
-        for name in ("seconds", *PHASES, "beyond the layers", "keras")
-        if (values := [row[name] for row in rows if row[name] is not None])
+        for name in ("seconds", *PHASES, "beyond the layers")
+        for values in [[row[name] for row in rows]]
     ]
-    speed = None
-    if with_keras:
-        speed = timing.ratio(
-            [row["keras"] for row in with_keras], [row["seconds"] for row in with_keras]
-        )
-        summaries.append({"": "keras / ours", "mean": None, **speed})
-    beyond = float(np.median([row["beyond the layers"] for row in rows]))
+    keras, speed = [], None
+    if turns:
+        speed = timing.ratio(*([turn[name] for turn in turns] for name in ("keras", "ours")))
+        keras = [{"network": number, **turn} for number, turn in enumerate(turns)]
     timing.report(
         "sweep",
         {
@@ -120,13 +114,20 @@ def main(argv):
             "stem filters": _STEM_FILTERS.value,
             "dtype": settings.compute_dtype,
         },
-        {"Warm-up": warm_up, "Networks": rows, "Seconds a network": summaries},
+        {
+            "Warm-up": warm_up,
+            "Networks": rows,
+            "Seconds a network": summaries,
+            "In turn with plain Keras": keras,
+        },
         [
             timing.target("seconds a network, mean", float(np.mean(taken)), 1.5, False),
             timing.target(
                 "times as fast as plain Keras, median", speed and speed["median"], 4.0, True
             ),
-            timing.target("seconds beyond running the layers, median", beyond, 0.3, False),
+            timing.target(
+                "seconds beyond running the layers, median", float(np.median(beyond)), 0.3, False
+            ),
         ],
         ["the notebook took 5.44 s a network on a GPU"],
     )
@@ -202,6 +203,15 @@ def _features(program, drawn, batches):
 @tf.function(autograph=False, reduce_retracing=True)
 def _gram(left, right):
     return gram.inner_products(left, right, "CPU")
+
+
+def _turn(network, images, settings):
+    """Return the seconds of the network by its shared program, and by its Keras model."""
+    ours = timing.seconds(functools.partial(inference.infer, network, images, settings))
+    keras = timing.seconds(functools.partial(_plain_keras, network, images, settings))
+    # The next turn is not to pay for the model's end.
+    gc.collect()
+    return {"ours": ours, "keras": keras, "keras / ours": keras / ours}
 
 
 def _plain_keras(network, images, settings):

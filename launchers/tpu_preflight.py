@@ -32,7 +32,9 @@ EFFICIENCY = flags.DEFINE_float(
     upper_bound=1.0,
 )
 IMAGE_SHAPE = flags.DEFINE_list(
-    "image_shape", ["32", "32", "3"], "Height, width and channels of the data set's images."
+    "image_shape",
+    None,
+    "Height, width and channels of the images; unset: 32,32,3, or gin's image_size.",
 )
 FAMILIES = flags.DEFINE_list(
     "families",
@@ -40,6 +42,9 @@ FAMILIES = flags.DEFINE_list(
     "Numbers of output feeders whose programs to compile.",
 )
 OUT = flags.DEFINE_string("out", None, "File to write the results to, as JSON.")
+
+# Arguments of both nngp_inference and `preflight.Protocol`.
+_NUMBERS = ("stem_filters", "num_train", "num_test", "num_inits", "batch_size", "calibration_size")
 
 
 def tpu_preflight() -> str:
@@ -49,7 +54,7 @@ def tpu_preflight() -> str:
       The line that says what was done.
     """
     topology = tpu_compile.Topology.parse(app.required(TPU_TOPOLOGY))
-    protocol = configured_protocol(_integers(IMAGE_SHAPE, 3))
+    protocol = configured_protocol(IMAGE_SHAPE.value and _integers(IMAGE_SHAPE, 3))
     families = _integers(FAMILIES)
     if unknown := set(families) - set(preflight.FAMILIES):
         raise ValueError(f"--families must be of {preflight.FAMILIES}, got {sorted(unknown)}")
@@ -76,7 +81,7 @@ def tpu_preflight() -> str:
     return f"wrote {OUT.value}" if OUT.value else f"{len(rows)} programs compile for {topology}"
 
 
-def configured_protocol(image_shape: list[int]) -> preflight.Protocol:
+def configured_protocol(image_shape: list[int] | None = None) -> preflight.Protocol:
     """Return what gin says of a run of nngp_inference that shapes its programs.
 
     Raises:
@@ -92,13 +97,15 @@ def configured_protocol(image_shape: list[int]) -> preflight.Protocol:
     values = config.arguments
     if values["space"] != "nasbench101":
         raise ValueError(f"the preflight serves space 'nasbench101', got {values['space']!r}")
-    fields = [field.name for field in dataclasses.fields(preflight.Protocol)]
-    values = {name: values[name] for name in fields if name != "image_shape"}
-    values["compute_dtype"] = values["compute_dtype"] or "bfloat16"
-    app.check_integers(
-        **{name: value for name, value in values.items() if not isinstance(value, str)}
+    numbers = {name: values[name] for name in _NUMBERS}
+    app.check_integers(image_size=values["image_size"], **numbers)
+    side = values["image_size"] or 32
+    return preflight.Protocol(
+        image_shape=tuple(image_shape or (side, side, 3)),
+        batch_norm=values["batch_norm"],
+        compute_dtype=values["compute_dtype"] or "bfloat16",
+        **numbers,
     )
-    return preflight.Protocol(tuple(image_shape), **values)
 
 
 def _integers(flag, count=None):

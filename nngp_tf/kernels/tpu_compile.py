@@ -193,6 +193,8 @@ def compile_function(function: Callable, specs: Sequence[Any], topology: Topolog
     except jax.errors.JaxRuntimeError as error:
         raise CompilationError(_first_line(str(error))) from error
     done = time.perf_counter()
+    # A gigabyte or more for a program of thousands of operations, which nothing will run.
+    jax.clear_caches()
     costs = compiled.cost_analysis()
     return Compilation(
         lower_seconds=traced - start,

@@ -61,12 +61,14 @@ class Protocol:
 
     def __post_init__(self):
         for name, least in (("num_train", 1), ("num_test", 0), ("num_inits", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is None or value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         check_batch_norm(self.batch_norm)
         if precision.check_compute_dtype(self.compute_dtype) == "float64":
             raise ValueError("a TPU has no float64: choose another compute_dtype, such as bfloat16")
-        self.spec(0, cores=1)
+        # The family that asks most of the stem.
+        self.spec(cell_layout.MAX_FEEDERS, cores=1)
 
     def network(self, num_feeders: int) -> Nasbench101Network:
         """Return a network of the family, with one vertex for each feeder."""
