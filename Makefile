@@ -56,5 +56,5 @@ demo: setup  ## Score a few networks on scikit-learn's digits, afresh, into runs
 	.venv/bin/python -m launchers.nngp_inference --gin_file=$(DEMO_CONFIG) --run_dir=runs/demo
 
 clean:  ## Remove the environments and all that was built; keep runs/.
-	rm -rf .venv .venv-oldest build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-preflight build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import os
 import sys
 
 import gin
@@ -57,7 +58,9 @@ def tpu_preflight() -> str:
     protocol = configured_protocol(IMAGE_SHAPE.value and _integers(IMAGE_SHAPE, 3))
     families = _integers(FAMILIES)
     if unknown := set(families) - set(preflight.FAMILIES):
-        raise ValueError(f"--families must be of {preflight.FAMILIES}, got {sorted(unknown)}")
+        known = ", ".join(map(str, preflight.FAMILIES))
+        raise ValueError(f"--families must be of {known}, got {min(unknown)}")
+    _check_out(OUT.value)
     tpu_compile.check_topology(topology)
     space = preflight.estimate_space(protocol, topology, EFFICIENCY.value)
     rows = []
@@ -106,6 +109,12 @@ def configured_protocol(image_shape: list[int] | None = None) -> preflight.Proto
         compute_dtype=values["compute_dtype"] or "bfloat16",
         **numbers,
     )
+
+
+def _check_out(path):
+    # Before the minutes of compiling, not after them.
+    if path and "://" not in path and not os.path.isdir(os.path.dirname(path) or "."):
+        raise ValueError(f"--out={path}: there is no such directory, make it first")
 
 
 def _integers(flag, count=None):
