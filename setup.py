@@ -48,12 +48,21 @@ setuptools.setup(
         "figures": ["matplotlib>=3.8"],
         # jax2tf and the lowering that launchers.tpu_preflight borrows of it change with versions.
         "preflight": ["jax>=0.10,<0.11", "libtpu>=0.0.52,<0.1"],
-        "test": ["hypothesis>=6.100", "pytest>=8.0", "pytest-timeout>=2.3"],
+        "search": ["pyglove>=0.4.4"],
+        "test": [
+            "hypothesis>=6.100",
+            "pyglove>=0.4.4",
+            "pytest>=8.0",
+            "pytest-timeout>=2.3",
+        ],
         "lint": ["ruff==0.17.*"],
     },
     entry_points={
         "console_scripts": [
+            "nngp-compare = launchers.compare:run",
             "nngp-inference = launchers.nngp_inference:run",
+            "nngp-status = launchers.status:run",
+            "short-training = launchers.short_training:run",
             "tpu-preflight = launchers.tpu_preflight:run",
         ]
     },

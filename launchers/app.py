@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gin
 from absl import app, flags, logging
@@ -74,6 +74,23 @@ def check_integers(**values: int | None) -> None:
     for name, value in values.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise ValueError(f"{name} must be an integer, got {value!r}: correct it in gin")
+
+
+def increasing(name: str, values: Sequence[int], below: int) -> tuple[int, ...]:
+    """Check an argument from gin that is to hold increasing positive integers below a limit.
+
+    Raises:
+      ValueError: If it does not.
+    """
+    values = tuple(values) if isinstance(values, list | tuple) else (values,)
+    for value in values:
+        check_integers(**{name: value})
+    if any(low >= high for low, high in zip((0, *values), (*values, below), strict=True)):
+        raise ValueError(
+            f"{name} must hold increasing integers from 1 up to below {below}, got {values}: "
+            "correct it in gin"
+        )
+    return values
 
 
 def _parse_flags(argv):

@@ -15,9 +15,9 @@ from nngp_tf.data.images import load_images
 from nngp_tf.gaussian_process import scan
 from nngp_tf.kernels import precision
 from nngp_tf.kernels.strategy import build_strategy, is_chief
-from nngp_tf.models import Nasbench101Network
 from nngp_tf.runs import architectures as architectures_lib
 from nngp_tf.runs import inference, ranking
+from nngp_tf.runs.networks import build_networks
 from nngp_tf.runs.store import RunDirectory
 
 
@@ -41,11 +41,14 @@ def nngp_inference(
     batch_size: int | None = None,
     calibration_size: int | None = None,
     score: str | None = None,
+    report_inits: Sequence[int] = (),
+    scan_all: bool = False,
+    save_features: bool = False,
 ) -> str:
     """Evaluate architectures as the flags and gin say.
 
     Args:
-      space: Search space.
+      space: Search space: "nasbench101" or "mnas".
       architectures: How they are chosen; see `nngp_tf.runs.architectures.select`.
       num_architectures: How many; None for all.
       dataset: See `nngp_tf.data.images.load_images`, as are the next three.
@@ -55,7 +58,7 @@ def nngp_inference(
       num_inits: Initialisations; see `nngp_tf.kernels.running_kernels`, as are the next two.
       seed: Of images, architectures and initialisations.
       batch_norm: "one_update", "batch_statistics" or "initial".
-      stem_filters: Width of the networks.
+      stem_filters: Width of the networks of NAS-Bench-101.
       image_size: Side to which images are resized; their own size unless given.
       channel_mean: Of the standardisation; computed unless given.
       channel_std: Of the standardisation; computed unless given.
@@ -64,6 +67,9 @@ def nngp_inference(
       calibration_size: Images that calibrate batch normalisation.
       score: What ranks; see `nngp_tf.gaussian_process.Scan.best`. The test accuracy that the
         authors report unless given, leave-one-out accuracy without test images.
+      report_inits: Smaller numbers of initialisations, increasing, at which to scan as well.
+      scan_all: Whether leave-one-out also runs over training and test images together.
+      save_features: Whether the features are kept, in the run directory's `features`.
 
     Returns:
       The line that names the results.
@@ -89,7 +95,7 @@ def nngp_inference(
         )
     strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
-    cells = architectures_lib.select(space, architectures, num_architectures, seed)
+    selected = architectures_lib.select(space, architectures, num_architectures, seed)
     images = load_images(
         dataset,
         num_train,
@@ -109,10 +115,12 @@ def nngp_inference(
         batch_size=batch_size,
         calibration_size=calibration_size,
     )
-    networks = [
-        Nasbench101Network(cell, images.x_train.shape[1:], images.num_classes, stem_filters)
-        for cell in cells
-    ]
+    extras = inference.Extras(
+        report_inits=app.increasing("report_inits", report_inits, below=num_inits),
+        scan_all=bool(scan_all),
+        features_dir=f"{run_dir.rstrip('/')}/features" if save_features else None,
+    )
+    networks = build_networks(selected, images.x_train.shape[1:], images.num_classes, stem_filters)
     # These choose among results or say how fast they come; the others decide what they are.
     for name in ("num_architectures", "score", "batch_size"):
         del config[name]
@@ -120,7 +128,7 @@ def nngp_inference(
     directory = RunDirectory(
         run_dir, config, inference.about(strategy), is_chief(strategy), app.RESUME.value
     )
-    rows = inference.run_inference(networks, images, settings, directory, strategy)
+    rows = inference.run_inference(networks, images, settings, directory, strategy, extras)
     if not is_chief(strategy):
         return "left the results to the chief"
     directory.write_text("nngp_inference.gin", gin.operative_config_str())

@@ -27,6 +27,19 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    @classmethod
+    def from_resamples(cls, value: float, resampled: np.ndarray, confidence: float) -> "Estimate":
+        """Return the value with the percentile interval of its values [B] on resamples.
+
+        Undefined resamples are left out: SciPy's own interval is NaN as soon as there is one. The
+        interval is NaN where none remains, or the value itself is.
+        """
+        defined = resampled[~np.isnan(resampled)]
+        if math.isnan(value) or not len(defined):
+            return cls(value, math.nan, math.nan)
+        ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+        return cls(value, *np.quantile(defined, ends).tolist())
+
     def __float__(self) -> float:
         return self.value
 
@@ -85,9 +98,4 @@ def estimate(
             confidence_level=confidence,
             random_state=np.random.default_rng(seed),  # `rng` since SciPy 1.15; both are taken.
         ).bootstrap_distribution
-    # SciPy's own interval is NaN as soon as one resample is undefined.
-    defined = resampled[~np.isnan(resampled)]
-    if not len(defined):
-        return Estimate(value, math.nan, math.nan)
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    return Estimate(value, low, high)
+    return Estimate.from_resamples(value, resampled, confidence)

@@ -8,7 +8,7 @@ def check_images(name: str, images: np.ndarray) -> None:
 
     Args:
       name: The argument's name, for the message.
-      images: [N, H, W, C], float16, float32 or float64, any scale.
+      images: [N, H, W, C], bfloat16, float16, float32 or float64, any scale.
 
     Raises:
       ValueError: If `images` is not floating point, does not have four axes, is empty along one
@@ -20,7 +20,8 @@ def check_images(name: str, images: np.ndarray) -> None:
             f"{name} has shape {list(images.shape)}, expected [N, H, W, C]: "
             "give a batch of images, channels last."
         )
-    if not np.issubdtype(images.dtype, np.floating):
+    # NumPy does not count bfloat16, which comes from a package beside it.
+    if not np.issubdtype(images.dtype, np.floating) and images.dtype.name != "bfloat16":
         raise ValueError(
             f"{name} has dtype {images.dtype}, expected floating point: "
             "standardise it, or cast with .astype('float32')."

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-ImageSize = tuple[int, int]
+from nngp_tf.data import preprocessing as preprocessing_lib
 
 
 def collect_images(
@@ -13,38 +13,36 @@ def collect_images(
     count: int,
     *,
     decode: Callable[[tf.Tensor], tf.Tensor],
-    image_size: ImageSize | None,
+    preprocessing: preprocessing_lib.Preprocessing,
     describe: Callable[[int], str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode images in parallel and put each at its place in one array.
 
-    Beside the array that is returned, only the images in flight are held.
+    Beside the array that is returned, only the images in flight are held: as many as tf.data
+    decodes in parallel, about one a core, at their stored size as uint8 and as float32.
 
     Args:
       elements: Yields (position, label, payload): the place of the image in the result, its class
         and what `decode` takes, e.g. the bytes of a JPEG.
       count: The number of elements; their positions are 0..count - 1 in any order.
       decode: Payload to pixels [H, W, C], raw 0..255 scale; runs inside the pipeline.
-      image_size: Height and width to resize to: bilinear, antialiased where it shrinks, aspect
-        ratio not kept. None leaves the images as they are.
+      preprocessing: What is done to the pixels of each image, inside the pipeline too.
       describe: The i-th element in the order of `elements`, in words for an error message.
 
     Returns:
-      Pixels [count, H, W, C], float32, raw 0..255 scale, and labels [count], int64.
+      Images [count, H, W, C] of the dtype and scale of `preprocessing`, and labels [count], int64.
 
     Raises:
       ValueError: If an image does not decode, `elements` ends early or is damaged, or images
-        differ in size and `image_size` is None.
+        differ in size and are not resized.
     """
 
     def to_pixels(position, label, payload):
-        pixels = decode(payload)
-        if image_size is not None:
-            pixels = tf.image.resize(pixels, image_size, method="bilinear", antialias=True)
-        return position, label, pixels
+        return position, label, preprocessing(decode(payload))
 
+    # The parallel map runs ahead by itself; a tuned prefetch would hold up to 512 images more.
     decoded = elements.map(to_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    iterator = decoded.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+    iterator = decoded.as_numpy_iterator()
     labels = np.zeros(count, np.int64)
     images = None
     for received in range(count):
@@ -62,7 +60,7 @@ def collect_images(
                 "prepare or copy the data set again."
             ) from error
         if images is None:
-            images = np.empty((count, *pixels.shape), np.float32)
+            images = np.empty((count, *pixels.shape), pixels.dtype)
         if pixels.shape != images.shape[1:]:
             raise ValueError(
                 f"{describe(received)} is {_in_words(pixels.shape)} where the images before are "

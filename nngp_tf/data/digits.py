@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits: the data set that needs no download."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,18 +23,18 @@ def open_digits() -> splits.Source:
     pixels = pixels.astype(np.float32)
     labels = digits.target.astype(np.int64)
 
-    def read(indices, image_size):
+    def read(indices, preprocessing):
+        size = preprocessing.image_size or _SIZE
         return decoding.collect_images(
             tf.data.Dataset.from_tensor_slices(
                 (np.arange(len(indices)), labels[indices], pixels[indices])
             ),
             len(indices),
             decode=lambda image: image,
-            image_size=image_size or _SIZE,
+            preprocessing=dataclasses.replace(preprocessing, image_size=size),
             describe=lambda i: f"digit {indices[i]}",
         )
 
     names = tuple(str(name) for name in digits.target_names)
-    return splits.Source(
-        "digits", names, 3, splits.Split("the data set 'digits'", len(labels), read)
-    )
+    train = splits.Split("the data set 'digits'", len(labels), read, labels.copy)
+    return splits.Source("digits", names, 3, train)

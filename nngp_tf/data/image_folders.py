@@ -76,13 +76,15 @@ def _split(path: str, class_names: list[str]) -> splits.Split:
             )
         paths += [os.path.join(folder, file) for file in images]
         labels += [label] * len(images)
-    return splits.Split(path, len(paths), _reader(np.array(paths), np.array(labels)))
+    # Python's strings, since NumPy's own take four bytes a character of the longest.
+    paths, labels = np.array(paths, object), np.array(labels, np.int64)
+    return splits.Split(path, len(paths), _reader(paths, labels), labels.copy)
 
 
 def _reader(paths: np.ndarray, labels: np.ndarray) -> splits.ReadFn:
     """Return the function which reads the images at some indices of `paths` [N]."""
 
-    def read(indices, image_size):
+    def read(indices, preprocessing):
         selected = paths[indices]
         return decoding.collect_images(
             tf.data.Dataset.from_tensor_slices(
@@ -90,7 +92,7 @@ def _reader(paths: np.ndarray, labels: np.ndarray) -> splits.ReadFn:
             ),
             len(indices),
             decode=_decode_file,
-            image_size=image_size,
+            preprocessing=preprocessing,
             describe=lambda i: str(selected[i]),
         )
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nngp_tf.data import decoding
+from nngp_tf.data.preprocessing import Preprocessing
 
-ReadFn = Callable[[np.ndarray, decoding.ImageSize | None], tuple[np.ndarray, np.ndarray]]
+ReadFn = Callable[[np.ndarray, Preprocessing], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,13 +17,16 @@ class Split:
     Attributes:
       description: The split in words, for error messages.
       size: The number of images.
-      read: Takes the indices to read [K], distinct, and an image size or None; returns pixels
-        [K, H, W, C], float32, raw 0..255 scale, and labels [K], int64, in the order of the indices.
+      read: Takes the indices to read [K], distinct, and the preprocessing of each image; returns
+        images [K, H, W, C] and labels [K], int64, in the order of the indices.
+      read_labels: Returns the labels of all images [size], int64; decodes none of them, but may
+        have to go through the files.
     """
 
     description: str
     size: int
     read: ReadFn
+    read_labels: Callable[[], np.ndarray]
 
 
 def _no_test() -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from nngp_tf.data import decoding, splits
+from nngp_tf.data import decoding, manual_download, splits
 
+# Labels that are handed over at a time.
+_LABEL_BATCH = 1024
 _TEST_SPLITS = ("test", "validation", "val", "valid")
 
 
@@ -59,6 +61,8 @@ def open_by_name(name: str, data_dir: str | None, download: bool) -> splits.Sour
         # A data set prepared by another release of TFDS may have another version than its code.
         builder = _builder(f"{name}:*.*.*", data_dir, fallback=builder)
     if not builder.is_prepared():
+        if manual_download.is_manual(builder):
+            manual_download.check_files(builder)
         if not download:
             raise ValueError(
                 f"The TFDS data set {name!r} is not prepared, looked in {builder.data_dir}: "
@@ -138,8 +142,9 @@ def _find_test(builder: tfds.core.DatasetBuilder) -> splits.Split | None:
 def _split(builder: tfds.core.DatasetBuilder, name: str) -> splits.Split:
     description = f"the {name} split of TFDS data set {builder.info.full_name}"
     size = builder.info.splits[name].num_examples
+    image_key, label_key = builder.info.supervised_keys
 
-    def read(indices, image_size):
+    def read(indices, preprocessing):
         # Where the i-th image of the split goes in the result, -1 for nowhere. Streaming to the
         # last image selected needs this table and no index of the files.
         positions = np.full(size, -1, np.int64)
@@ -153,16 +158,30 @@ def _split(builder: tfds.core.DatasetBuilder, name: str) -> splits.Split:
             .filter(lambda position, label, encoded: position >= 0)
         )
         in_order = np.sort(indices)
-        image_key, _ = builder.info.supervised_keys
         return decoding.collect_images(
             selected,
             len(indices),
             decode=builder.info.features[image_key].decode_example,
-            image_size=image_size,
+            preprocessing=preprocessing,
             describe=lambda i: f"image {in_order[i]} of {description}",
         )
 
-    return splits.Split(description, size, read)
+    def read_labels():
+        examples = _examples(builder, name, {label_key: True})
+        batches = examples.map(lambda example: example[label_key]).batch(_LABEL_BATCH)
+        labels, cause = [], None
+        try:
+            labels.extend(batches.as_numpy_iterator())
+        except tf.errors.DataLossError as error:
+            cause = error
+        if cause or sum(map(len, labels)) != size:
+            raise ValueError(
+                f"The data end or are damaged in {description}, expected {size} images: "
+                "prepare or copy the data set again."
+            ) from cause
+        return np.concatenate([np.zeros(0, np.int64), *labels])
+
+    return splits.Split(description, size, read, read_labels)
 
 
 def _encoded(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
@@ -171,13 +190,20 @@ def _encoded(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
     Other features are not parsed, no image is decoded, and nothing is cached.
     """
     image_key, label_key = builder.info.supervised_keys
-    examples = builder.as_dataset(
+    examples = _examples(
+        builder,
+        split,
+        {image_key: True, label_key: True},
+        decoders={image_key: tfds.decode.SkipDecoding()},
+    )
+    return examples.map(lambda example: (example[image_key], example[label_key]))
+
+
+def _examples(builder: tfds.core.DatasetBuilder, split: str, features, decoders=None):
+    """Stream some features of a whole split, in the order in which `tfds.load` reads it."""
+    return builder.as_dataset(
         split=split,
         shuffle_files=False,
         read_config=tfds.ReadConfig(try_autocache=False, assert_cardinality=False),
-        decoders=tfds.decode.PartialDecoding(
-            {image_key: True, label_key: True},
-            decoders={image_key: tfds.decode.SkipDecoding()},
-        ),
+        decoders=tfds.decode.PartialDecoding(features, decoders=decoders),
     )
-    return examples.map(lambda example: (example[image_key], example[label_key]))

@@ -12,11 +12,15 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from nngp_tf.kernels import arguments, cell_layout, precision
+from nngp_tf.kernels import arguments, cell_layout, mnas_layout, precision
 from nngp_tf.kernels.cell_program import CellFamily
 from nngp_tf.kernels.features import FeatureProgram, check_batch_norm
+from nngp_tf.kernels.mnas_layer import MnasFamily
+from nngp_tf.kernels.mnas_programs import has_static_shapes
+from nngp_tf.kernels.mnas_step import MnasStep
 from nngp_tf.kernels.step import make_step, shared_step
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
+from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101_network import Nasbench101Network
 
 
@@ -36,7 +40,7 @@ class Network:
 
 
 def resolve(
-    model: keras.Model | Nasbench101Network,
+    model: keras.Model | Nasbench101Network | MnasNetwork,
     images: np.ndarray,
     feature_layer: str | None,
     batch_norm: str,
@@ -51,16 +55,15 @@ def resolve(
     check_batch_norm(batch_norm)
     dtype = compute_dtype or precision.default_compute_dtype(strategy)
     precision.check_compute_dtype(dtype)
-    if isinstance(model, Nasbench101Network):
+    if isinstance(model, Nasbench101Network | MnasNetwork):
         if feature_layer != FEATURE_LAYER:
             raise ValueError(
-                f"feature_layer of a Nasbench101Network must be {FEATURE_LAYER!r}, got "
+                f"feature_layer of a {type(model).__name__} must be {FEATURE_LAYER!r}, got "
                 f"{feature_layer!r}: build() its model to take another layer"
             )
         arguments.check_input_shape(model.input_shape, images)
         if dtype != "float64":
-            inputs = tf.nest.map_structure(tf.constant, cell_layout.encode(model))
-            return Network(CellFamily.of(model, batch_norm, dtype), inputs, shared_step)
+            return _shared(model, batch_norm, dtype, strategy)
         model = model.build(dtype)
     model = features(model, feature_layer)
     _check_inputs(model, images)
@@ -74,6 +77,17 @@ def resolve(
     program = FeatureProgram(model, batch_norm, output_dtype)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
     return Network(program, (), functools.cache(make_step))
+
+
+def _shared(network, batch_norm, dtype, strategy):
+    """Return a network of a search space, on the programs that all of them share."""
+    if isinstance(network, Nasbench101Network):
+        inputs = tf.nest.map_structure(tf.constant, cell_layout.encode(network))
+        return Network(CellFamily.of(network, batch_norm, dtype), inputs, shared_step)
+    static = has_static_shapes(precision.device_type(strategy))
+    kinds, inputs = zip(*mnas_layout.encode(network, static), strict=True)
+    inputs = tf.nest.map_structure(tf.constant, inputs)
+    return Network(MnasFamily(batch_norm, dtype), inputs, functools.partial(MnasStep, kinds))
 
 
 def _check_inputs(model, images):

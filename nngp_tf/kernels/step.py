@@ -54,12 +54,12 @@ def make_step(spec: StepSpec) -> Callable:
     It returns sums of z z_train^T [N + T, N], of the test images' z.z [T] and of ||K_m||^2 [], and
     with `keep_features` z [init_groups, N + T, C]; the same on every replica.
     """
-    round_ = _Round(spec, precision.device_type(spec.strategy))
+    round_ = Round(spec, precision.device_type(spec.strategy))
 
     def on_replica(*arguments):
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
-        return round_(replica, functools.partial(_all_reduce, context), *arguments)
+        return round_(replica, functools.partial(all_reduce, context), *arguments)
 
     @tf.function(autograph=False)
     def step(inputs, seed, start, end, images):
@@ -79,7 +79,7 @@ def replica_program(spec: StepSpec, device_type: str) -> Callable:
       A function of the replica's number, an int32 scalar, and the arguments of the step. It sums
       over this replica only.
     """
-    round_ = _Round(spec, device_type)
+    round_ = Round(spec, device_type)
 
     def program(replica, *arguments):
         return round_(replica, lambda values: values, *arguments)
@@ -99,25 +99,34 @@ def trace_step(step: Callable, *arguments: Any) -> None:
         raise ValueError(f"the network does not run on these images: {error}") from error
 
 
-class _Round:
-    """What a replica does."""
+class Round:
+    """What a replica does, as a whole or part by part."""
 
     def __init__(self, spec, device_type):
         self._spec = spec
         self._device = device_type
 
     def __call__(self, replica, all_reduce, inputs, seed, start, end, images):
-        spec, division = self._spec, self._spec.division
-        init = start + replica // division.image_groups
-        # A surplus initialisation is computed, as shapes are static, and masked.
-        active = init < end
-
-        program = spec.family.program(inputs)
+        """Return what the step does, with `all_reduce` to sum over the replicas."""
+        init = self.initialisation(replica, start)
+        program = self._spec.family.program(inputs)
         with weights.drawn_on(self._device):
-            calibration_images = self._calibration_images(seed, init, images)
+            calibration_images = self.calibration_images(seed, init, images)
             drawn = program.initialise(seed, init, calibration_images)
-        share = self._share(images, replica % division.image_groups)
-        z = self._features(program, drawn, share)
+        z = self._features(program, drawn, self.share(replica, images))
+        return self.sums(replica, all_reduce, init < end, z)
+
+    def initialisation(self, replica, start):
+        """Return the index of the replica's initialisation; one past the round's end is surplus."""
+        return start + replica // self._spec.division.image_groups
+
+    def sums(self, replica, all_reduce, active, z):
+        """Return what the step does, of features [padded images / image_groups, C].
+
+        A surplus initialisation, which is not `active`, is computed as shapes are static, and
+        masked here.
+        """
+        spec, division = self._spec, self._spec.division
         z = tf.where(active, z, tf.zeros_like(z))
 
         gathered = None
@@ -133,7 +142,8 @@ class _Round:
         sums = all_reduce([products, diagonal, norm])
         return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums
 
-    def _calibration_images(self, seed, init, images):
+    def calibration_images(self, seed, init, images):
+        """Return the training images [S, H, W, channels] that calibrate; None if none do."""
         if not self._spec.family.calibrates:
             return None
         stream = weights.stream(seed, init, weights.CALIBRATION_KEY)
@@ -156,10 +166,11 @@ class _Round:
         stacked = features.stack()
         return tf.reshape(stacked, [division.batches * division.batch_size, stacked.shape[-1]])
 
-    def _share(self, images, image_group):
+    def share(self, replica, images):
+        """Return the replica's images [batches, B, H, W, channels]."""
         division = self._spec.division
         layout = [division.image_groups, division.batches, division.batch_size]
-        return tf.reshape(images, [*layout, *images.shape[1:]])[image_group]
+        return tf.reshape(images, [*layout, *images.shape[1:]])[replica % division.image_groups]
 
     def _gather(self, all_reduce, replica, z):
         """All replicas' features [init_groups, padded images, C], by a sum over disjoint places."""
@@ -171,7 +182,8 @@ class _Round:
         return all_reduce(placed)
 
 
-def _all_reduce(context, values):
+def all_reduce(context: tf.distribute.ReplicaContext, values: Any) -> Any:
+    """Sum values over the replicas of a context."""
     # TensorFlow keeps the graph of every `all_reduce` for good, as it registers a gradient: a
     # process that runs many models should not pay for what one replica does not need.
     if context.num_replicas_in_sync == 1:

@@ -1,7 +1,16 @@
 """Keras builders: architecture -> keras.Model."""
 
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
+from nngp_tf.models.mnas import build_mnas
+from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101 import build_nasbench101
 from nngp_tf.models.nasbench101_network import Nasbench101Network
 
-__all__ = ["FEATURE_LAYER", "Nasbench101Network", "build_nasbench101", "features"]
+__all__ = [
+    "FEATURE_LAYER",
+    "MnasNetwork",
+    "Nasbench101Network",
+    "build_mnas",
+    "build_nasbench101",
+    "features",
+]

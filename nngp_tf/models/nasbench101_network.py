@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import keras
 
@@ -52,32 +54,51 @@ class Nasbench101Network:
     @property
     def trainable_parameters(self) -> int:
         """Of the whole network, classifier included."""
-        *_, channels = self.input_shape
-        total = _conv_bn(channels, self.stem_filters, 3)
-        channels = self.stem_filters
-        for stack in range(self.num_stacks):
-            output = self.stem_filters * 2**stack
-            for _ in range(self.modules_per_stack):
-                total += _module_parameters(self.cell, channels, output)
-                channels = output
-        return total + (channels + 1) * self.num_classes
+        # Batch norm has two parameters a channel.
+        convolutions = sum(x.weights + 2 * x.channels for x in self._convolutions())
+        return convolutions + (self.num_features + 1) * self.num_classes
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of the convolutions and the classifier for one image."""
+        convolutions = sum(x.weights * x.positions for x in self._convolutions())
+        return convolutions + self.num_features * self.num_classes
 
     def build(self, dtype_policy: str | keras.DTypePolicy | None = None) -> keras.Model:
         """Build the Keras model."""
         return build_nasbench101(**vars(self), dtype_policy=dtype_policy)
 
+    def _convolutions(self) -> Iterator[_Convolution]:
+        height, width, channels = self.input_shape
+        yield _convolution(channels, self.stem_filters, 3, height * width)
+        channels = self.stem_filters
+        for stack in range(self.num_stacks):
+            output = self.stem_filters * 2**stack
+            for _ in range(self.modules_per_stack):
+                yield from _module_convolutions(self.cell, channels, output, height * width)
+                channels = output
+            height, width = -(-height // 2), -(-width // 2)
 
-def _module_parameters(cell, input_channels, output_channels):
+
+class _Convolution(NamedTuple):
+    """Weights of the kernel, channels and positions of the output."""
+
+    weights: int
+    channels: int
+    positions: int
+
+
+def _module_convolutions(cell, input_channels, output_channels, positions):
     channels = vertex_channels(input_channels, output_channels, cell.matrix)
     kernel_size = {nasbench101.CONV3X3: 3, nasbench101.CONV1X1: 1}
-    total = 0
     for vertex in range(1, len(cell.ops)):
+        width = channels[vertex]
         if cell.matrix[0, vertex]:
-            total += _conv_bn(input_channels, channels[vertex], 1)
+            yield _convolution(input_channels, width, 1, positions)
         if cell.ops[vertex] in kernel_size:
-            total += _conv_bn(channels[vertex], channels[vertex], kernel_size[cell.ops[vertex]])
-    return total
+            yield _convolution(width, width, kernel_size[cell.ops[vertex]], positions)
 
 
-def _conv_bn(input_channels, output_channels, kernel_size):
-    return output_channels * (kernel_size**2 * input_channels + 2)
+def _convolution(input_channels, output_channels, kernel_size, positions):
+    weights = kernel_size**2 * input_channels * output_channels
+    return _Convolution(weights, output_channels, positions)

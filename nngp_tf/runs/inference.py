@@ -6,6 +6,7 @@ for each network without a row: Monte-Carlo kernel -> scan of regularisers -> ro
 from __future__ import annotations
 
 import dataclasses
+import io
 import platform
 import time
 from collections.abc import Iterable, Mapping
@@ -19,9 +20,9 @@ from absl import logging
 from nngp_tf import version
 from nngp_tf.data.images import ImageData
 from nngp_tf.gaussian_process import Scan, scan_diag_reg
-from nngp_tf.kernels import monte_carlo_kernel
-from nngp_tf.models import Nasbench101Network
-from nngp_tf.runs import progress
+from nngp_tf.kernels import running_kernels
+from nngp_tf.runs import failures, progress
+from nngp_tf.runs.networks import Network
 from nngp_tf.runs.store import RunDirectory
 
 
@@ -37,11 +38,27 @@ class KernelSettings:
     calibration_size: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What a run reports besides the scan, to study scores by.
+
+    Attributes:
+      report_inits: Smaller numbers of initialisations, increasing, at which to scan as well.
+      scan_all: Whether leave-one-out also runs over training and test images together.
+      features_dir: Where features [M, N + T, C] are kept, float32, KEY.npy each; None for nowhere.
+    """
+
+    report_inits: tuple[int, ...] = ()
+    scan_all: bool = False
+    features_dir: str | None = None
+
+
 def infer(
-    network: Nasbench101Network,
+    network: Network,
     images: ImageData,
     settings: KernelSettings,
     strategy: tf.distribute.Strategy | None = None,
+    extras: Extras = Extras(),
 ) -> dict[str, Any]:
     """Return the row of one architecture.
 
@@ -50,25 +67,43 @@ def infer(
       images: Training and test images.
       settings: Of the kernel.
       strategy: Where to compute; None for the current one.
+      extras: What is reported besides.
 
     Returns:
       A dictionary of JSON's types: key, architecture, status, error, seconds, seconds_by_phase,
-      parameters, num_inits, batch_norm, compute_dtype, kernel_spread, scan.
+      parameters, multiply_adds (of one image), num_images, num_inits, batch_norm, compute_dtype,
+      kernel_spread, scan; and, as `extras` ask for them, scans_by_inits (from the number as text to
+      a scan) and scan_all.
     """
     start = time.perf_counter()
-    kernel = monte_carlo_kernel(
+    *smaller, kernel = running_kernels(
         network,
         images.x_train,
         images.x_test,
         strategy=strategy,
         # With features, a kernel of low rank is factorised in the smaller space.
-        keep_features=settings.num_inits * network.num_features < len(images.x_train),
-        **dataclasses.asdict(settings),
+        keep_features=settings.num_inits * network.num_features < len(images.x_train)
+        or extras.scan_all
+        or extras.features_dir is not None,
+        **dataclasses.asdict(settings) | {"num_inits": (*extras.report_inits, settings.num_inits)},
     )
     estimated = time.perf_counter()
-    scan = scan_diag_reg(kernel, images.y_train, images.y_test, images.num_classes)
+
+    def scan_of(kernel):
+        return scan_diag_reg(kernel, images.y_train, images.y_test, images.num_classes)
+
+    scan = scan_of(kernel)
     solved = time.perf_counter()
     all_failed = bool(scan.failed.all())
+    row = {}
+    if smaller:
+        row["scans_by_inits"] = {str(k.num_inits): scan_of(k).to_json() for k in smaller}
+    if extras.scan_all:
+        labels = np.concatenate([images.y_train, images.y_test])
+        pooled = scan_diag_reg(kernel.pooled(), labels, num_classes=images.num_classes)
+        row["scan_all"] = pooled.to_json()
+    if extras.features_dir is not None:
+        _save_features(kernel.features, f"{extras.features_dir.rstrip('/')}/{network.key}.npy")
     return {
         "key": network.key,
         "architecture": network.text,
@@ -80,23 +115,37 @@ def infer(
             "solve": solved - estimated,
         },
         "parameters": network.trainable_parameters,
+        "multiply_adds": network.multiply_adds,
+        "num_images": len(images.x_train) + len(images.x_test),
         "num_inits": settings.num_inits,
         "batch_norm": settings.batch_norm,
         "compute_dtype": settings.compute_dtype,
         # Undefined for one initialisation; sums of squares may overflow where the kernel does not.
         "kernel_spread": kernel.spread if np.isfinite(kernel.spread) else None,
         "scan": scan.to_json(),
+        **row,
     }
 
 
+def _save_features(features, path):
+    archive = io.BytesIO()
+    np.save(archive, features.astype(np.float32))
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(archive.getvalue())
+
+
 def run_inference(
-    networks: Iterable[Nasbench101Network],
+    networks: Iterable[Network],
     images: ImageData,
     settings: KernelSettings,
     directory: RunDirectory,
     strategy: tf.distribute.Strategy | None = None,
+    extras: Extras = Extras(),
+    retry_failed: bool = False,
 ) -> list[dict[str, Any]]:
     """Evaluate the networks that have no row yet, and append their rows.
+
+    An exception at one of them is recorded as a failed row, and the run goes on.
 
     Args:
       networks: Each key once.
@@ -104,19 +153,44 @@ def run_inference(
       settings: See `infer`.
       directory: Where the rows go.
       strategy: See `infer`.
+      extras: See `infer`.
+      retry_failed: Whether networks that failed before are evaluated again.
 
     Returns:
       The rows of all the networks, in their order.
+
+    Raises:
+      ValueError: If the first network cannot be evaluated with these settings.
+      RunEndedError: If rows cannot be written, another process has taken the directory over, or
+        networks fail one after the other.
     """
     networks = list(networks)
+    if retry_failed and (failed := directory.discard_failed()):
+        logging.info("%s: %d failed architectures are tried again", directory.path, failed)
+    directory.expect(len(networks))
     todo = [network for network in networks if network.key not in directory.rows]
     done = len(networks) - len(todo)
     if done:
         logging.info("%s holds %d of %d architectures", directory.path, done, len(networks))
+    if extras.features_dir is not None:
+        tf.io.gfile.makedirs(extras.features_dir)
+    series = failures.Series()
     with progress.bar(len(networks), done, "NNGP") as bar:
-        for network in todo:
-            row = infer(network, images, settings, strategy)
+        for index, network in enumerate(todo):
+            start = time.perf_counter()
+            try:
+                row = infer(network, images, settings, strategy, extras)
+            except failures.ENDING:
+                raise
+            except Exception as error:
+                # Settings that suit no network show at the first.
+                if index == 0 and isinstance(error, ValueError):
+                    raise
+                seconds = time.perf_counter() - start
+                row = failures.failed_row(network, _recorded(settings), error, seconds)
+                logging.warning("%s failed: %s", row["key"], row["error"])
             directory.append(row)
+            series.add(row)
             bar.update()
             logging.info(
                 "%s: accuracy %.4f, leave-one-out %.4f, %d parameters, %.2f s",
@@ -127,6 +201,11 @@ def run_inference(
                 row["seconds"],
             )
     return [directory.rows[network.key] for network in networks]
+
+
+def _recorded(settings):
+    names = ("num_inits", "batch_norm", "compute_dtype")
+    return {name: getattr(settings, name) for name in names}
 
 
 def score(row: Mapping[str, Any], criterion: str) -> float:

@@ -34,6 +34,30 @@ def report(
     """
     scores = np.array([score(row, criterion) for row in rows])
     ascending = criterion in scan.SMALLER_IS_BETTER
+    return table(rows, scores, criterion, truth, num_best, ascending)
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    scores: np.ndarray,
+    criterion: str,
+    truth: BenchmarkTable | None = None,
+    num_best: int = 10,
+    ascending: bool = False,
+) -> str:
+    """Do as `report` for rows of any kind of run.
+
+    Args:
+      rows: Of a run directory.
+      scores: One a row, NaN where it failed.
+      criterion: What the scores are.
+      truth: Trained accuracies, if there are any.
+      num_best: Lines of the table.
+      ascending: Whether the smallest score is the best.
+
+    Returns:
+      Lines of text.
+    """
     # A failed architecture is last whichever way the score runs.
     order = np.argsort(scores if ascending else -scores, kind="stable")[:num_best]
     known = [

@@ -1,27 +1,39 @@
 """Run directories: rows of results that outlive the process that computes them.
 
-    run.json        schema, the configuration that the numbers depend on, versions
-    results.jsonl   one JSON object an architecture
-    *.gin           operative configurations, as written by launchers
+    run.json                                schema, the configuration that the numbers depend on,
+                                            versions; put in place by the first row
+    results-SHARD-CHUNK.jsonl               one JSON object an architecture; see `chunks`
+    status-SHARD.json                       how many architectures the shard has; see `status`
+    lock-SHARD-TOKEN.json                   who writes the shard at present; see `lock`
+    *.gin                                   operative configurations, as written by launchers
 
-A row is there whole or not at all: a line that a killed process left half-written is dropped when
-the directory is opened again, and its architecture computed again. Paths may be gs://.
+    append: the shard's last chunk and the row, written as a whole -> on disk
+            a full disk: wait, again
+
+Every file appears whole or not at all. Each shard has one writer, so it holds no architecture
+twice; two shards may, and reading keeps one row of them (`table`). Paths may be gs://.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import time
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
-SCHEMA = 1
-_RUN = "run.json"
-_RESULTS = "results.jsonl"
-_ASIDE = ".partial"
+from nngp_tf.runs import chunks, files, lock, status, table
+from nngp_tf.runs import record as record_lib
+from nngp_tf.runs.errors import NotWrittenError
+
+SCHEMA = chunks.SCHEMA
+CHUNK_ROWS = 100
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 60.0
+_RESERVED = ("run.json", "results", "status-", "lock-", "quarantine-")
 
 
 class RunDirectory:
@@ -34,44 +46,49 @@ class RunDirectory:
         about: Mapping[str, Any] | None = None,
         writable: bool = True,
         resume: bool = True,
+        *,
+        shard: tuple[int, int] = (0, 1),
+        patience: float = 3600.0,
     ):
         """Open a directory, or make it.
+
+        A writer holds its shard until `close`, until it is garbage, or until its process ends.
 
         Args:
           path: Where it is.
           config: What the numbers depend on, of JSON's types. It must equal the directory's own.
           about: What is recorded besides when the directory is made: versions, devices, ...
           writable: False for a process that only follows another one's run.
-          resume: Whether a directory that holds a run is taken up; it is refused otherwise.
+          resume: Whether a shard that has rows is taken up; it is refused otherwise.
+          shard: (index, count): which part of the run's architectures this process computes.
+          patience: Seconds for which a row is tried again while the directory cannot be written.
 
         Raises:
           ValueError: If the directory was made with another configuration, or by a version of this
-            package that writes another schema, or is damaged, or cannot be read or written.
+            package that writes a schema to come, or is damaged, or cannot be read or written, or
+            another process writes the shard.
         """
-        self._path = os.fspath(path)
-        self._writable = writable
-        config = json.loads(json.dumps(config))
+        self._path, self._shard = os.fspath(path), chunks.Shard(*shard)
+        self._writable, self._patience = writable, patience
+        config, about = json.loads(json.dumps([dict(config), dict(about or {})]))
+        self._own = record_lib.Record(config, about)
+        self._total: int | None = None
+        self._release: Callable[[], None] | None = None
         try:
-            self._begun = tf.io.gfile.exists(self._join(_RUN))
-            if self._begun and not resume:
-                raise ValueError(
-                    f"run directory {self._path} holds a run already: resume it, or name another"
-                )
-            if self._begun:
-                self._check(config)
-            elif tf.io.gfile.exists(self.results_path):
-                raise ValueError(
-                    f"run directory {self._path} has {_RESULTS} but no {_RUN} to say how they were "
-                    "computed: name another"
-                )
+            self._check_config(record_lib.read(self._path))
             if writable:
-                record = {"schema": SCHEMA, "config": config, "about": dict(about or {})}
-                self._prepare(json.dumps(record, indent=2) + "\n")
-            self.rows: dict[str, dict[str, Any]] = {row["key"]: row for row in self._read_rows()}
-        except tf.errors.OpError as error:
+                files.make_directory(self._path)
+                self._claim = lock.Claim(self._path, self._shard)
+                self._release = weakref.finalize(self, self._claim.release)
+            try:
+                self._open(resume)
+            except BaseException:
+                self.close()
+                raise
+        except OSError as error:
             access = "written" if writable else "read"
             raise ValueError(
-                f"run directory {self._path} cannot be {access} ({error.message}): name another"
+                f"run directory {self._path} cannot be {access} ({error.strerror}): name another"
             ) from error
 
     @property
@@ -81,8 +98,8 @@ class RunDirectory:
 
     @property
     def results_path(self) -> str:
-        """Where the rows are."""
-        return self._join(_RESULTS)
+        """Where the rows are, as a pattern."""
+        return self._join("results*.jsonl")
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the row of an architecture, on disk before this returns.
@@ -91,93 +108,188 @@ class RunDirectory:
           row: Of JSON's types, with a "key".
 
         Raises:
-          ValueError: If the key has a row already, or a value is NaN or infinite.
+          ValueError: If the key has a row already, a value is NaN or infinite, or meanwhile another
+            process has begun a run of another configuration.
+          NotWrittenError: If the directory could not be written, for as long as patience lasted.
+          LostError: If another process has taken the shard over.
         """
-        key = row["key"]
+        entry = chunks.new_entry(row, time.time())
+        key = entry.row["key"]
         if key in self.rows:
             raise ValueError(f"{self.results_path} already has a row of architecture {key}")
-        line = json.dumps(row, allow_nan=False) + "\n"
         if self._writable:
-            if not self._begun:
-                tf.io.gfile.rename(self._join(f"{_RUN}{_ASIDE}"), self._join(_RUN), overwrite=True)
-                self._begun = True
-            self._write(_RESULTS, line, "a")
-        self.rows[key] = dict(row)
+            self._patiently(lambda: self._add(entry))
+        self.rows[key] = entry.row
+
+    def expect(self, total: int) -> None:
+        """Record how many architectures the shard has in all, for `status`; from its first row on.
+
+        Args:
+          total: Those with rows included.
+        """
+        self._total = total
+        if self._writable and self._begun:
+            self._write_status()
+
+    def discard_failed(self) -> int:
+        """Forget the rows that are not "ok", so that their architectures can be computed again.
+
+        Those of this shard are removed. Others stay in their files, where an "ok" row of this shard
+        overrides them.
+
+        Returns:
+          How many.
+        """
+        failed = {key for key, row in self.rows.items() if row.get("status") != "ok"}
+        for file in table.read_table(self._path).files if failed and self._writable else ():
+            if file.place and file.place.shard == self._shard:
+                kept = [entry for entry in file.entries if entry.row["key"] not in failed]
+                if len(kept) < len(file.entries):
+                    self._patiently(lambda p=file.place, k=kept: self._replace_chunk(p, k))
+        for key in failed:
+            del self.rows[key]
+        return len(failed)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file of the directory, whole or not at all."""
-        if self._writable:
-            self._replace(name, text)
+        """Write a file of the directory, whole or not at all.
 
-    def _prepare(self, record):
-        """Find out whether the directory can be written, before anything is computed.
-
-        A new one gets its record, but aside: the first row puts it in place, so a run that is
-        refused before that binds nobody to its configuration.
+        Raises:
+          ValueError: If the name is not of letters, digits and ._-, or is kept for other files.
         """
-        if self._begun:
-            self._write(_RESULTS, "", "a")
-        else:
-            tf.io.gfile.makedirs(self._path)
-            self._write(f"{_RUN}{_ASIDE}", record)
+        if not re.fullmatch(r"\w[\w.-]*", name) or name.startswith(_RESERVED):
+            raise ValueError(f"{name!r} is no name for a text in a run directory: choose another")
+        if self._writable:
+            self._patiently(lambda: files.write(self._join(name), text.encode(), self._shard.label))
 
-    def _check(self, config):
-        try:
-            record = json.loads(self._read(_RUN))
-            schema = record["schema"]
-        except (ValueError, TypeError, KeyError):
+    def close(self) -> None:
+        """Give the shard up to other processes; this one writes no more."""
+        if self._release is not None:
+            self._release()
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _open(self, resume):
+        """Read what is there, once nobody else can write this shard."""
+        read = table.read_table(self._path)
+        read.check()
+        self._check_config(read.record)
+        self._begun = read.record is not None and read.record.schema == SCHEMA
+        self._digest = (read.record or self._own).digest
+        if read.record is None and read.files:
+            self._check_unrecorded(read)
+        own = [file for file in read.files if file.place and file.place.shard == self._shard]
+        # Whoever counts shards in another way works on the same architectures.
+        others = [f for f in read.files if not f.place or f.place.shard.count != self._shard.count]
+        if not resume and (own or others):
             raise ValueError(
-                f"{self._join(_RUN)} is not the record of a run of nngp_tf: name a new run "
-                "directory"
-            ) from None
-        if schema != SCHEMA:
-            raise ValueError(
-                f"{self._join(_RUN)} has schema {schema!r}, expected {SCHEMA}: read it with the "
-                "version of nngp_tf that made it, or name a new run directory"
+                f"run directory {self._path} holds a run already: resume it, or name another"
             )
-        made_with = record["config"]
-        differing = [
-            f"{name} is {config.get(name)!r} here and {made_with.get(name)!r} there"
-            for name in sorted(config.keys() | made_with.keys())
-            if config.get(name) != made_with.get(name)
-        ]
+        self.rows: dict[str, dict[str, Any]] = read.rows
+        self._place, self._entries = chunks.Place(self._shard, 0), []
+        if own:
+            self._place, self._entries = own[-1].place, list(own[-1].entries)
+        if self._writable:
+            self._remove_asides()
+
+    def _check_config(self, record):
+        differing = record_lib.differences(self._own.config, record.config) if record else ""
         if differing:
             raise ValueError(
-                f"run directory {self._path} was made with another configuration "
-                f"({'; '.join(differing)}): name a new directory, or go back to that configuration"
+                f"run directory {self._path} was made with another configuration ({differing}): "
+                "name a new directory, or go back to that configuration"
             )
 
-    def _read_rows(self) -> Iterator[dict[str, Any]]:
-        if not tf.io.gfile.exists(self.results_path):
-            return
-        text = self._read(_RESULTS)
-        whole, _, torn = text.rpartition("\n")
-        if torn and self._writable:
-            logging.warning("%s: dropped a half-written last row", self.results_path)
-            self._replace(_RESULTS, whole + "\n" if whole else "")
-        for number, line in enumerate(whole.splitlines(), start=1):
+    def _check_unrecorded(self, read):
+        """Check that rows without a record are of this configuration, as their digests say."""
+        digests = {entry.config for file in read.files for entry in file.entries}
+        if digests - {self._own.digest}:
+            raise ValueError(
+                f"run directory {self._path} has {read.files[0].name} but no run.json to say how "
+                "its rows were computed: name another"
+            )
+
+    def _remove_asides(self):
+        """Remove what a process that was killed left half-written."""
+        for name in files.names(self._path):
+            if name.endswith(files.aside_path("", self._shard.label)):
+                files.remove(self._join(name))
+
+    def _patiently(self, write):
+        """Write as holder of the shard; where that fails, wait for room or access and try again."""
+        deadline, wait = time.monotonic() + self._patience, _FIRST_WAIT_SECONDS
+        while True:
             try:
-                row = json.loads(line)
-                row["key"]
-            except (json.JSONDecodeError, TypeError, KeyError):
-                raise ValueError(
-                    f"{self.results_path}:{number} is not a row of results: remove the line, and "
-                    "its architecture will be computed again"
-                ) from None
-            yield row
+                self._claim.check()
+                write()
+                return
+            except OSError as error:
+                left = deadline - time.monotonic()
+                reason = error.strerror
+                if left <= 0:
+                    raise NotWrittenError(
+                        f"run directory {self._path} could not be written for "
+                        f"{self._patience:.0f} seconds ({reason}): make room or give access, and "
+                        "start again; the rows before this one are safe"
+                    ) from error
+            wait = min(wait, left)
+            logging.warning(
+                "run directory %s cannot be written (%s): tried again in %.0f s, for %.0f s more",
+                self._path,
+                reason,
+                wait,
+                left,
+            )
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 
-    def _read(self, name):
-        with tf.io.gfile.GFile(self._join(name), "r") as file:
-            return file.read()
+    def _begin(self):
+        """Put the record in place before the first row: a run refused earlier binds nobody."""
+        if self._begun:
+            return
+        path, content = self._join(record_lib.NAME), record_lib.encode(self._own)
+        if not files.create(path, content, self._shard.label):
+            there = record_lib.read(self._path)
+            self._check_config(there)
+            self._digest = there.digest
+            if there.schema < SCHEMA:
+                upgraded = record_lib.Record(there.config, there.about)
+                files.write(path, record_lib.encode(upgraded), self._shard.label)
+        self._begun = True
+        self._write_status()
 
-    def _replace(self, name, text):
-        self._write(f"{name}{_ASIDE}", text)
-        tf.io.gfile.rename(self._join(f"{name}{_ASIDE}"), self._join(name), overwrite=True)
+    def _add(self, entry):
+        self._begin()
+        place, entries = self._place, [*self._entries, entry]
+        if len(entries) > CHUNK_ROWS:
+            place, entries = chunks.Place(self._shard, place.chunk + 1), [entry]
+        self._write_chunk(place, entries)
+        self._place, self._entries = place, entries
 
-    def _write(self, name, text, mode="w"):
-        with tf.io.gfile.GFile(self._join(name), mode) as file:
-            file.write(text)
+    def _replace_chunk(self, place, entries):
+        if entries:
+            self._write_chunk(place, entries)
+        else:
+            files.remove(self._join(place.name))
+        if place == self._place:
+            self._entries = entries
+
+    def _write_chunk(self, place, entries):
+        content = chunks.encode(place, self._digest, entries)
+        files.write(self._join(place.name), content, self._shard.label)
+
+    def _write_status(self):
+        if self._total is None:
+            return
+        path = self._join(status.name(self._shard))
+        try:
+            files.write(path, status.encode(self._shard, self._total), self._shard.label)
+        except OSError as error:
+            # No row depends on it.
+            logging.warning("%s cannot be written (%s)", path, error.strerror)
 
     def _join(self, name):
-        # gs:// paths have forward slashes on every system.
-        return f"{self._path.rstrip('/')}/{name}"
+        return files.join(self._path, name)

@@ -5,11 +5,13 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from benchmarks import networks, timing
+from benchmarks import networks, record_file, timing
 from nngp_tf.data import benchmark_table
 from nngp_tf.models import Nasbench101Network
+from nngp_tf.search_spaces import nasbench101
 from nngp_tf.search_spaces.nasbench101 import Cell
 
 SMALL = ["--stem_filters=4", "--image_size=8"]
@@ -124,6 +126,38 @@ def test_enumeration(tmp_path):
     for row in rows:
         check_summary(row["seconds"])
         assert row["peak MiB"]["min"] >= row["MiB before"] > 0
+
+
+@pytest.mark.slow
+def test_records(tmp_path):
+    flags = ["--num_records=250", "--num_objects=30", f"--file_dir={tmp_path}"]
+    result = run("benchmarks.records", tmp_path, *flags, repeats=2)
+    (rows,) = result["tables"].values()
+    assert values(rows, "") == ["first load", "from columns", "objects"]
+    # Twelve for each cell.
+    assert values(rows, "records") == [240, 240, 24]
+    for row in rows:
+        check_summary(row["seconds"])
+        check_summary(row["records/s"])
+        check_summary(row["peak MiB"])
+    (target,) = result["targets"]
+    assert target["value"] == rows[0]["records/s"]["median"]
+    # The file of records is gone.
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_written_file_of_records_is_sound(tmp_path):
+    path = tmp_path / "file.tfrecord"
+    record_file.write(path, 10_008, seed=1)  # More than are framed together.
+    table = benchmark_table.load(path, verify=True)
+    assert len(table) == 834
+    assert list(table)[:3] == list(nasbench101.enumerate_cells(0, 3))
+    for epochs in record_file.BUDGETS:
+        assert table.accuracies["test", epochs].shape == (834, 3)
+        assert table.accuracies["test", epochs].dtype == np.float32
+        np.testing.assert_allclose(
+            table.halfway_seconds[epochs] * 2, table.training_seconds[epochs]
+        )
 
 
 @pytest.mark.slow

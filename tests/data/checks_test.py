@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nngp_tf.data import checks
 
@@ -14,7 +15,10 @@ def with_value(value, index=(2, 0, 0, 0)):
     return images
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+BFLOAT16 = tf.bfloat16.as_numpy_dtype
+
+
+@pytest.mark.parametrize("dtype", [BFLOAT16, np.float16, np.float32, np.float64])
 def test_float_images_pass(dtype):
     assert checks.check_images("x", IMAGES.astype(dtype)) is None
 
@@ -31,9 +35,11 @@ def test_one_image_passes():
         (IMAGES[:0], r"x_test has shape \[0, 4, 5, 2\].*at least one image"),
         (IMAGES[..., :0], r"x_test has shape \[3, 4, 5, 0\]"),
         (with_value(np.nan), "NaN or an infinity, first in image 2"),
+        (with_value(np.nan).astype(BFLOAT16), "NaN or an infinity, first in image 2"),
         (with_value(np.inf), "first in image 2"),
         (with_value(-np.inf, (1, 3, 4, 1)), "first in image 1"),
         (np.full((2, 4, 4, 3), 7.0), "x_test is 7.0 everywhere"),
+        (np.full((2, 4, 4, 3), 7.0, BFLOAT16), "x_test is 7.0 everywhere"),
     ],
 )
 def test_bad_images_are_named(images, message):

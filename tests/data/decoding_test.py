@@ -3,11 +3,12 @@ import pytest
 import tensorflow as tf
 
 from nngp_tf.data import decoding
+from nngp_tf.data.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.fast
 
 
-def collect(images, positions=None, image_size=None):
+def collect(images, positions=None, image_size=None, dtype="float32"):
     """Sends PNG images through `collect_images`; labels are 10, 11, ..."""
     encoded = [tf.io.encode_png(image).numpy() for image in images]
     count = len(images)
@@ -20,7 +21,11 @@ def collect(images, positions=None, image_size=None):
         return pixels
 
     return decoding.collect_images(
-        elements, count, decode=decode, image_size=image_size, describe=lambda i: f"image {i}"
+        elements,
+        count,
+        decode=decode,
+        preprocessing=Preprocessing(image_size=image_size, dtype=dtype),
+        describe=lambda i: f"image {i}",
     )
 
 
@@ -70,7 +75,7 @@ def test_image_that_does_not_decode_is_named():
             elements,
             3,
             decode=lambda payload: tf.io.decode_png(payload, channels=3),
-            image_size=None,
+            preprocessing=Preprocessing(),
             describe=lambda i: f"image {i}",
         )
 
@@ -83,6 +88,14 @@ def test_data_that_end_early_are_an_error():
             elements,
             3,
             decode=tf.io.decode_png,
-            image_size=None,
+            preprocessing=Preprocessing(),
             describe=lambda i: f"image {i}",
         )
+
+
+def test_images_are_held_at_the_dtype_of_the_preprocessing():
+    images = random_images(3, 5, 4, 3)
+    pixels, _ = collect(images, dtype="bfloat16")
+    assert pixels.dtype.name == "bfloat16"
+    # Eight bits hold all that a pixel can be.
+    np.testing.assert_array_equal(pixels.astype(np.float32), images)

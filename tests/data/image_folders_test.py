@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from nngp_tf.data import image_folders
+from nngp_tf.data.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.fast
 
@@ -20,7 +21,7 @@ def write(path, shape=(6, 6, 3)):
 
 
 def read(split):
-    return split.read(np.arange(split.size), None)
+    return split.read(np.arange(split.size), Preprocessing())
 
 
 def test_classes_and_images_come_sorted(tmp_path):
@@ -37,13 +38,16 @@ def test_classes_and_images_come_sorted(tmp_path):
     pixels, labels = read(source.train)
     np.testing.assert_array_equal(pixels, [first, second, third])
     np.testing.assert_array_equal(labels, [0, 0, 1])
+    np.testing.assert_array_equal(source.train.read_labels(), labels)
 
 
 def test_only_the_chosen_images_are_read_in_the_chosen_order(tmp_path):
     images = [write(tmp_path / name / "0.png") for name in ("a", "b", "c")]
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "0.png").write_bytes(b"would not decode")
-    pixels, labels = image_folders.open_folder(str(tmp_path)).train.read(np.array([2, 0]), None)
+    pixels, labels = image_folders.open_folder(str(tmp_path)).train.read(
+        np.array([2, 0]), Preprocessing()
+    )
     np.testing.assert_array_equal(pixels, [images[2], images[0]])
     np.testing.assert_array_equal(labels, [2, 0])
 

@@ -143,6 +143,48 @@ class TestFolders:
             images.load_images(splits, 6, 4, subset="splits")
         assert images.load_images(splits, 6, 4, subset="splits", image_size=4).x_test.shape[1] == 4
 
+    def test_chosen_classes_are_balanced_and_renumbered(self, folder):
+        for path in sorted(folder.glob("b/*.png"))[2:]:
+            path.rename(folder / "a" / path.name)
+        (folder / "c").mkdir()
+        (folder / "a" / "00.png").rename(folder / "c" / "00.png")
+        (folder / "a" / "01.png").rename(folder / "c" / "01.png")
+        arguments = {"classes": ["c", "a"], "balanced": True}
+        data = images.load_images(folder, 2, 2, **arguments)
+        assert data.class_names == ("c", "a")
+        assert data.num_classes == 2
+        for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+            np.testing.assert_array_equal(np.sort(y), [0, 1])
+            # Images 0 and 1 are those of c, 6 and 7 of b: the rest is of a.
+            number = raw(data, x)[:, 0, 0, 0] // 10
+            np.testing.assert_array_equal(number < 2, y == 0)
+            assert not np.isin(number, (6, 7)).any()
+        with pytest.raises(ValueError, match=r"takes 3 images of each .* 'c' has 2 in the"):
+            images.load_images(folder, 4, 2, **arguments)
+        with pytest.raises(ValueError, match=r"make 11 images, but the choice of 2 .* has 10"):
+            images.load_images(folder, 8, 3, classes=["c", "a"])
+
+    def test_balanced_splits(self, splits):
+        data = images.load_images(splits, 6, 4, subset="splits", balanced=True)
+        np.testing.assert_array_equal(np.bincount(data.y_train), [3, 3])
+        np.testing.assert_array_equal(np.bincount(data.y_test), [2, 2])
+        # The test split has four images of a, which training images do not run short of.
+        with pytest.raises(ValueError, match=r"takes 5 images .* 'a' has 4 in .*test"):
+            images.load_images(splits, 12, 10, subset="splits", balanced=True)
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_rounded_images(self, folder, dtype):
+        given = {"channel_mean": 60.0, "channel_std": (30.0, 31.0, 32.0)}
+        for statistics in ({}, given):
+            exact = images.load_images(folder, 6, 3, **statistics)
+            rounded = images.load_images(folder, 6, 3, dtype=dtype, **statistics)
+            for name in ("x_train", "x_test"):
+                one, two = getattr(rounded, name), getattr(exact, name)
+                assert one.dtype.name == dtype
+                assert two.dtype == np.float32
+                # Rounded once, after standardising.
+                np.testing.assert_array_equal(one, two.astype(one.dtype))
+
     def test_corrupt_image_is_named(self, folder):
         (folder / "b" / "07.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         with pytest.raises(ValueError, match=r"b/07\.png does not decode"):
@@ -255,6 +297,17 @@ class TestCifar10:
         ({"subset": "random"}, r"subset='random', expected one of \('authors', 'splits'\)"),
         ({"seed": -1}, "seed=-1, expected an integer of at least 0 and at most 4294967295"),
         ({"seed": 2**32}, "seed=4294967296"),
+        ({"classes": ["zero", 1]}, "names 'zero', but digits has no such class among its 10"),
+        ({"classes": 11}, "classes=11, expected a number of classes of at least 2 and at most 10"),
+        ({"balanced": 1}, "balanced=1, expected True or False"),
+        (
+            {"balanced": True, "num_test": 0, "num_train": 15},
+            "num_train=15 is not a multiple",
+        ),
+        ({"balanced": True, "classes": 4, "num_test": 0}, "num_train=10 .* 4 classes.* 8 or 12"),
+        ({"preprocessing": "crop"}, "preprocessing='crop', expected one of"),
+        ({"preprocessing": "mnasnet"}, "crops a square, got image_size=None"),
+        ({"dtype": "int8"}, "dtype='int8', expected one of"),
         ({"image_size": 0}, "image_size=0, expected an integer of at least 1"),
         ({"image_size": (8, 8, 3)}, r"image_size=\(8, 8, 3\), expected an integer or \(height"),
         ({"image_size": (8, 2.5)}, r"image_size=2\.5"),

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from nngp_tf.data import tfds_source
+from nngp_tf.data.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.fast
 
@@ -90,16 +91,17 @@ def test_chosen_images_come_in_the_chosen_order(prepared):
 
     images, labels = as_loaded(prepared, "train")
     chosen = np.array([7, 2, 11, 0, 5])
-    pixels, classes = source.train.read(chosen, None)
+    pixels, classes = source.train.read(chosen, Preprocessing())
     assert pixels.dtype == np.float32
     np.testing.assert_array_equal(pixels, images[chosen])
     np.testing.assert_array_equal(classes, labels[chosen])
+    np.testing.assert_array_equal(source.train.read_labels(), labels)
 
 
 def test_test_split_and_resizing(prepared):
     test = tfds_source.open_by_name("nngp_tf_shapes", prepared, download=False).find_test()
     images, labels = as_loaded(prepared, "test")
-    pixels, classes = test.read(np.arange(6), (10, 8))
+    pixels, classes = test.read(np.arange(6), Preprocessing(image_size=(10, 8)))
     np.testing.assert_allclose(pixels, tf.image.resize(images, (10, 8)), atol=1e-3)
     np.testing.assert_array_equal(classes, labels)
 
@@ -122,7 +124,7 @@ def test_data_set_without_code(tmp_path):
     by_directory = tfds_source.open_directory(directory)
     for source in (by_name, by_directory):
         assert source.name == "nngp_tf_stored/1.2.3"
-        pixels, _ = source.train.read(np.array([3, 1]), None)
+        pixels, _ = source.train.read(np.array([3, 1]), Preprocessing())
         assert pixels.shape == (2, 5, 4, 3)
 
 
@@ -143,9 +145,10 @@ def test_images_of_several_files_come_in_the_order_of_tfds(tmp_path):
     source = tfds_source.open_by_name("nngp_tf_shapes", str(tmp_path), download=False)
     images, labels = as_loaded(str(tmp_path), "train")
     assert not np.array_equal(labels, np.arange(120) % 3)
-    pixels, classes = source.train.read(np.arange(120), None)
+    pixels, classes = source.train.read(np.arange(120), Preprocessing())
     np.testing.assert_array_equal(pixels, images)
     np.testing.assert_array_equal(classes, labels)
+    np.testing.assert_array_equal(source.train.read_labels(), labels)
 
 
 def test_image_that_does_not_decode_is_named(tmp_path):
@@ -163,9 +166,9 @@ def test_image_that_does_not_decode_is_named(tmp_path):
     train = tfds_source.open_directory(directory).train
     message = "image 4 of the train split of TFDS data set nngp_tf_shapes/1.0.0 does not decode"
     with pytest.raises(ValueError, match=message):
-        train.read(np.array([9, 4, 1]), None)
+        train.read(np.array([9, 4, 1]), Preprocessing())
     # It does no harm where it is not chosen: what is not chosen is not decoded.
-    train.read(np.array([9, 3, 1]), None)
+    train.read(np.array([9, 3, 1]), Preprocessing())
 
 
 def test_damaged_file(tmp_path):
@@ -179,7 +182,29 @@ def test_damaged_file(tmp_path):
     with pytest.raises(
         ValueError, match="The data end or are damaged before image 11 of the train"
     ):
-        train.read(np.array([11, 1]), None)
+        train.read(np.array([11, 1]), Preprocessing())
+    message = r"The data end or are damaged in the train split of TFDS .*, expected 12 images"
+    with pytest.raises(ValueError, match=message):
+        train.read_labels()
+    # The same where the checksum of a record in the middle does not hold.
+    content = bytearray(content)
+    content[len(content) // 2] ^= 255
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(bytes(content))
+    with pytest.raises(ValueError, match=message):
+        train.read_labels()
+
+
+def test_file_that_lacks_images(tmp_path):
+    directory = prepare(tmp_path)
+    (path,) = tf.io.gfile.glob(f"{directory}/*train*")
+    records = [record.numpy() for record in tf.data.TFRecordDataset(path)]
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in records[:-2]:
+            writer.write(record)
+    train = tfds_source.open_directory(directory).train
+    with pytest.raises(ValueError, match=r"end or are damaged in .*, expected 12 images"):
+        train.read_labels()
 
 
 @pytest.mark.parametrize(

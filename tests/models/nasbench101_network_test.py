@@ -38,6 +38,14 @@ def test_counts_of_tabulated_cells(shared_data):
     for row in range(0, len(table), 40):
         network = Nasbench101Network(table.cell(row))
         assert network.trainable_parameters == table.trainable_parameters[row]
+        assert network.multiply_adds == table.multiply_adds[row]
+
+
+def test_multiply_adds_of_uneven_sizes():
+    # By hand: images of 5 x 3 and then 3 x 2 pixels; a projection of 2 channels to 2, then to 4.
+    cell = nasbench101.Cell([[0, 1], [0, 0]], ["input", "output"])
+    network = Nasbench101Network(cell, (5, 3, 1), 7, 2, num_stacks=2, modules_per_stack=1)
+    assert network.multiply_adds == 15 * (9 * 1 * 2 + 2 * 2) + 6 * (2 * 4) + 4 * 7
 
 
 def test_is_a_value_known_by_its_cell():

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from nngp_tf.data import benchmark_table
 from nngp_tf.runs.architectures import SELECTIONS, select
-from nngp_tf.search_spaces import nasbench101
+from nngp_tf.search_spaces import mnas, nasbench101
 from nngp_tf.search_spaces.nasbench101 import NUM_CELLS
 
 pytestmark = pytest.mark.fast
@@ -127,7 +127,7 @@ def test_unknown_selections(selection):
     with pytest.raises(ValueError, match=r"architectures must be one of .*, got") as caught:
         chosen(selection, 3)
     assert repr(selection) in str(caught.value)
-    assert all(known in str(caught.value) for known in SELECTIONS)
+    assert all(known in str(caught.value) for known in SELECTIONS["nasbench101"])
 
 
 @pytest.mark.parametrize("number", [0, -1])
@@ -198,5 +198,47 @@ def test_negative_seeds():
 
 
 def test_unknown_spaces():
-    with pytest.raises(ValueError, match="space must be 'nasbench101', got 'nasbench201'"):
+    with pytest.raises(ValueError, match="space must be one of nasbench101, mnas, got 'nasbench2"):
         select("nasbench201", "sample", 3, 0)
+
+
+class TestMnas:
+    def test_a_sample_is_distinct_and_seeded(self):
+        networks = select("mnas", "sample", 50, 0)
+        assert len({network.key for network in networks}) == 50
+        assert networks[:20] == select("mnas", "sample", 20, 0)
+        assert networks[0] != select("mnas", "sample", 1, 1)[0]
+        assert all(mnas.contains(network) for network in networks)
+
+    def test_a_sample_around_another_reference(self):
+        networks = select("mnas", "sample:mnasnet_a1", 20, 0)
+        assert all(mnas.contains(network, "mnasnet_a1") for network in networks)
+        assert networks != select("mnas", "sample", 20, 0)
+        with pytest.raises(ValueError, match="reference must be one of mobilenet_v2, mnasnet_a1"):
+            select("mnas", "sample:resnet", 20, 0)
+
+    @pytest.mark.parametrize("number", [None, 10**15])
+    def test_a_sample_has_a_number(self, number):
+        with pytest.raises(ValueError, match=r"num_architectures must be at most .* got"):
+            select("mnas", "sample", number, 0)
+
+    def test_published(self):
+        published = [mnas.MNASNET_A1, mnas.MNASNET_B1, mnas.MNASNET_SMALL]
+        assert select("mnas", "published", None, 0) == published
+        assert select("mnas", "published", 1, 3) == published[:1]
+
+    def test_a_file(self, tmp_path):
+        path = tmp_path / "networks.txt"
+        networks = select("mnas", "sample", 3, 0)
+        path.write_text("".join(f"{network.text}\n" for network in networks))
+        assert select("mnas", f"file:{path}", None, 0) == networks
+        path.write_text(TEXTS[0])
+        with pytest.raises(ValueError, match=r"^networks\.txt:1: "):
+            select("mnas", f"file:{path}", None, 0)
+
+    @pytest.mark.parametrize(
+        "selection", ["notebook", "range:0:5", "published:x", "file", "table:x"]
+    )
+    def test_what_only_cells_have(self, selection):
+        with pytest.raises(ValueError, match="must be one of sample, sample:REFERENCE, published"):
+            select("mnas", selection, 3, 0)

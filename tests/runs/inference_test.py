@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from nngp_tf.data.images import load_images
 from nngp_tf.gaussian_process import scan_diag_reg
-from nngp_tf.kernels import monte_carlo_kernel
+from nngp_tf.kernels import MonteCarloKernel, monte_carlo_kernel
 from nngp_tf.models import Nasbench101Network
-from nngp_tf.runs import inference
+from nngp_tf.runs import failures, inference, status
+from nngp_tf.runs.errors import TooManyFailuresError
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.search_spaces.nasbench101 import Cell
 from tests import golden
@@ -87,9 +88,9 @@ def kernel_instead(monkeypatch, images):
 
         def changed(*arguments, **options):
             given.update(options)
-            return dataclasses.replace(own, **changes)
+            return [dataclasses.replace(own, **changes)]
 
-        monkeypatch.setattr(inference, "monte_carlo_kernel", changed)
+        monkeypatch.setattr(inference, "running_kernels", changed)
         return given
 
     return put
@@ -100,7 +101,8 @@ def test_a_row_is_complete(rows, images):
     for row, made_of in zip(rows, NETWORKS, strict=True):
         assert set(row) == {
             *("key", "architecture", "status", "error", "seconds", "seconds_by_phase"),
-            *("parameters", "num_inits", "batch_norm", "compute_dtype", "kernel_spread", "scan"),
+            *("parameters", "multiply_adds", "num_images", "num_inits", "batch_norm"),
+            *("compute_dtype", "kernel_spread", "scan"),
         }
         assert json.loads(json.dumps(row, allow_nan=False)) == row
         assert Cell.from_text(row["architecture"]) == made_of.cell
@@ -109,6 +111,8 @@ def test_a_row_is_complete(rows, images):
         assert row["parameters"] == sum(math.prod(v.shape) for v in variables)
         assert (row["num_inits"], row["batch_norm"]) == (2, "one_update")
         assert row["compute_dtype"] == "float32"
+        assert row["multiply_adds"] == made_of.multiply_adds
+        assert row["num_images"] == NUM_TRAIN + NUM_TEST
         assert row["kernel_spread"] > 0
         assert set(row["seconds_by_phase"]) == {"kernel", "solve"}
         assert math.isclose(sum(row["seconds_by_phase"].values()), row["seconds"])
@@ -162,17 +166,86 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(rows, images, tmp_path, mo
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(inference, "infer", interrupted)
         inference.run_inference(NETWORKS, images, SETTINGS, RunDirectory(tmp_path, CONFIG))
-    # What was killed in the middle of a write.
-    with open(tmp_path / "results.jsonl", "a") as file:
-        file.write('{"key": "' + NETWORKS[2].key)
-
     computed.clear()
     monkeypatch.setattr(inference, "infer", lambda n, *a: computed.append(n) or infer(n, *a))
     resumed = inference.run_inference(NETWORKS, images, SETTINGS, RunDirectory(tmp_path, CONFIG))
     assert computed == NETWORKS[2:]
     assert [row["scan"] for row in resumed] == [row["scan"] for row in rows]
-    lines = (tmp_path / "results.jsonl").read_text().splitlines()
+    (results,) = tmp_path.glob("results*.jsonl")
+    lines = results.read_text().splitlines()
     assert [json.loads(line)["key"] for line in lines] == [n.key for n in NETWORKS]
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Puts errors in the place of networks' results."""
+    infer, errors = inference.infer, {}
+
+    def fail(network, *arguments):
+        if network in errors:
+            raise errors[network]
+        return infer(network, *arguments)
+
+    monkeypatch.setattr(inference, "infer", fail)
+    return errors
+
+
+def test_an_exception_is_a_row_and_the_run_goes_on(rows, images, tmp_path, failing):
+    failing[NETWORKS[0]] = tf.errors.InvalidArgumentError(None, None, "no such shape")
+    failing[NETWORKS[2]] = ValueError("the last one is bad")
+    directory = RunDirectory(tmp_path, CONFIG)
+    got = inference.run_inference(NETWORKS, images, SETTINGS, directory)
+    assert [row["status"] for row in got] == ["failed", "ok", "failed"]
+    assert got[0]["error"] == "InvalidArgumentError: no such shape"
+    assert "in fail\n" in got[0]["traceback"]
+    assert got[1]["scan"] == rows[1]["scan"]
+    # What is recorded of other rows, in full.
+    shared = ("architecture", "parameters", "num_inits", "batch_norm", "compute_dtype")
+    for name in shared:
+        assert got[2][name] == rows[2][name]
+    assert math.isnan(inference.score(got[2], "loo_accuracy"))
+    # The next start leaves them, until it is told otherwise.
+    failing.clear()
+    again = inference.run_inference(NETWORKS, images, SETTINGS, directory)
+    assert again == got
+    again = inference.run_inference(NETWORKS, images, SETTINGS, directory, retry_failed=True)
+    assert [row["scan"] for row in again] == [row["scan"] for row in rows]
+    assert again[1] == got[1]
+    directory.close()
+    assert len(RunDirectory(tmp_path, CONFIG).rows) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.UnavailableError(None, None, "a worker is gone"),
+        OSError(28, "No space left on device"),
+    ],
+)
+def test_what_is_no_networks_fault_ends_the_run(images, tmp_path, failing, error):
+    failing[NETWORKS[1]] = error
+    directory = RunDirectory(tmp_path, CONFIG)
+    with pytest.raises(type(error), match=r"a worker is gone|No space left"):
+        inference.run_inference(NETWORKS, images, SETTINGS, directory)
+    assert list(directory.rows) == [NETWORKS[0].key]
+
+
+def test_failures_one_after_the_other_end_the_run(images, tmp_path, failing, monkeypatch):
+    monkeypatch.setattr(failures, "MOST_IN_A_ROW", 2)
+    failing.update(dict.fromkeys(NETWORKS, RuntimeError("broken")))
+    directory = RunDirectory(tmp_path, CONFIG)
+    message = r"2 architectures failed .* 'RuntimeError: broken': see to the cause"
+    with pytest.raises(TooManyFailuresError, match=message):
+        inference.run_inference(NETWORKS, images, SETTINGS, directory)
+    assert [row["status"] for row in directory.rows.values()] == ["failed"] * 2
+
+
+def test_the_number_of_networks_is_recorded(images, tmp_path):
+    directory = RunDirectory(tmp_path, CONFIG)
+    inference.run_inference(NETWORKS[2:], images, SETTINGS, directory)
+    assert status.Watcher(tmp_path).look().total == 1
+    inference.run_inference([NETWORKS[2]], images, SETTINGS, RunDirectory(tmp_path, CONFIG))
+    assert status.Watcher(tmp_path).look().is_done
 
 
 def test_rows_come_in_the_order_asked_for(rows, images, tmp_path, counted):
@@ -192,7 +265,7 @@ def test_bad_settings_bind_nobody(images, tmp_path):
     with pytest.raises(ValueError, match="batch_size must lie between 1 and the 50 images, got 51"):
         inference.run_inference(NETWORKS, images, bad, RunDirectory(tmp_path, CONFIG))
     assert not (tmp_path / "run.json").exists()
-    assert not (tmp_path / "results.jsonl").exists()
+    assert not list(tmp_path.glob("results*.jsonl"))
 
 
 def test_without_test_images(rows, images):
@@ -206,6 +279,30 @@ def test_without_test_images(rows, images):
         np.testing.assert_allclose(
             inference.score(row, criterion), inference.score(rows[2], criterion), rtol=1e-4
         )
+
+
+def test_extras(rows, images, tmp_path):
+    extras = inference.Extras((1,), scan_all=True, features_dir=str(tmp_path / "features"))
+    directory = RunDirectory(tmp_path / "run", CONFIG)
+    (row,) = inference.run_inference(NETWORKS[:1], images, SETTINGS, directory, extras=extras)
+    assert row["scan"].keys() == rows[0]["scan"].keys()
+    np.testing.assert_allclose(row["scan"]["loo_nll"], rows[0]["scan"]["loo_nll"], rtol=1e-4)
+
+    one = inference.infer(NETWORKS[0], images, dataclasses.replace(SETTINGS, num_inits=1))
+    assert list(row["scans_by_inits"]) == ["1"]
+    np.testing.assert_allclose(
+        row["scans_by_inits"]["1"]["loo_nll"], one["scan"]["loo_nll"], rtol=1e-4
+    )
+
+    features = np.load(tmp_path / "features" / f"{row['key']}.npy", allow_pickle=False)
+    np.testing.assert_allclose(features, kernel(NETWORKS[0], images).features, rtol=1e-4, atol=1e-5)
+    # The same as a run in which every image trains, but for the images that calibrate.
+    pooled = np.einsum("mic,mjc->ij", features, features, dtype=np.float64) / 2
+    together = MonteCarloKernel(pooled, np.zeros((0, len(pooled))), np.zeros(0), 2, 0, 0.0)
+    labels = np.concatenate([images.y_train, images.y_test])
+    expected = scan_diag_reg(together, labels, num_classes=images.num_classes)
+    np.testing.assert_allclose(row["scan_all"]["loo_nll"], expected.loo_nll, rtol=1e-3)
+    assert row["scan_all"]["test_accuracy"] == [None] * 20
 
 
 def test_features_are_kept_where_they_are_fewer_than_images(images, kernel_instead):

@@ -1,0 +1,171 @@
+"""The launcher of comparisons: from real runs to a report, and every way to be refused."""
+
+import csv
+import re
+import sys
+
+import gin
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from launchers import app, compare, nngp_inference
+from nngp_tf.runs.store import RunDirectory
+from tests.analysis import examples
+
+pytestmark = pytest.mark.slow
+
+SMALL = {
+    "architectures": "'sample'",
+    "num_architectures": 12,
+    "num_train": 30,
+    "num_test": 20,
+    "num_inits": 1,
+    "stem_filters": 5,
+    "compute_dtype": "'float32'",
+}
+
+
+@pytest.fixture
+def launch(monkeypatch, capsys):
+    """Runs a launcher in this process; returns its exit code, stdout and stderr."""
+
+    def run(main, flags_parser):
+        # As absl does, but without changes to logging that would outlive the test.
+        sys.exit(main(flags_parser(sys.argv)))
+
+    def launch(launcher, *arguments):
+        monkeypatch.setattr(app.app, "run", run)
+        monkeypatch.setattr(sys, "argv", [f"path/{launcher.__name__}.py", *arguments])
+        with flagsaver.flagsaver(), pytest.raises(SystemExit) as exited:
+            launcher.run()
+        gin.clear_config()
+        out, error = capsys.readouterr()
+        return exited.value.code or 0, out, error
+
+    yield launch
+    flags.FLAGS.unparse_flags()
+    gin.clear_config()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """The path of a table of 12 invented architectures."""
+    return examples.write_table(tmp_path / "bench.csv", [0.8 + 0.01 * i for i in range(12)])
+
+
+@pytest.fixture
+def nngp(tmp_path):
+    """The path of a run of 10 of them, one of which failed."""
+    with RunDirectory(tmp_path / "nngp", examples.CONFIG) as directory:
+        for i in range(10):
+            accuracies = None if i == 3 else [0.01 * i, 0.02 * (i % 4), 0.1]
+            directory.append(examples.nngp_row(i, accuracies))
+    return tmp_path / "nngp"
+
+
+def assert_refused(code, out, error, message):
+    assert code == 2
+    assert out == ""
+    (line,) = error.splitlines()
+    assert re.search(f"compare: .*{message}", line), line
+
+
+def test_real_runs_are_compared(launch, tmp_path):
+    """Kernels of twelve networks, and invented trainings of the same."""
+    parameters = [f"--gin_param=nngp_inference.{name} = {value}" for name, value in SMALL.items()]
+    code, _, error = launch(nngp_inference, f"--run_dir={tmp_path}/nngp", *parameters)
+    assert code == 0, error
+    (path,) = (tmp_path / "nngp").glob("results*.jsonl")
+    keys = re.findall(r'"key": "(\w+)"', path.read_text())
+    assert len(keys) == 12
+    with RunDirectory(tmp_path / "training", examples.CONFIG) as directory:
+        for i, key in enumerate(keys):
+            curve = {1: 0.1 * (i % 5), 2: 0.5 + 0.01 * i}
+            directory.append(examples.training_row(i, curve) | {"key": key})
+    code, out, error = launch(
+        compare,
+        f"--run={tmp_path}/nngp",
+        f"--run=long={tmp_path}/training",
+        f"--out={tmp_path}/out",
+        "--gin_param=compare.num_resamples = 20",
+        "--gin_param=compare.k = 3",
+        "--gin_param=compare.signals = ['nngp/*_accuracy@best', 'long/*_1', 'nngp/parameters']",
+    )
+    assert code == 0, error
+    lines = out.splitlines()
+    assert lines[0] == "nngp: 12 architectures, 0 of them failed"
+    assert lines[-1] == f"wrote {tmp_path}/out/report.html"
+    assert any(line.startswith("12 architectures, truth: validation accuracy af") for line in lines)
+    with (tmp_path / "out" / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["signal"] for row in rows] == [
+        "nngp/test_accuracy@best",
+        "nngp/loo_accuracy@best",
+        "long/validation_accuracy_1",
+        "nngp/parameters",
+    ]
+    assert all(float(row["num_architectures"]) == 12 for row in rows)
+    # Truth rises with the row; short training cycles through five values.
+    assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
+
+
+def test_a_failed_architecture_is_counted(launch, nngp, bench, tmp_path):
+    code, out, error = launch(
+        compare,
+        f"--run={nngp}",
+        f"--table={bench}",
+        f"--out={tmp_path}/out",
+        "--gin_param=compare.num_resamples = 5",
+        "--gin_param=compare.k = 3",
+        "--gin_param=compare.signals = ['nngp/test_accuracy@best']",
+    )
+    assert code == 0, error
+    lines = out.splitlines()
+    assert "nngp: 10 architectures, 1 of them failed" in lines
+    assert "nngp/test_accuracy@best has no value for 1 of those with a known truth" in lines
+    assert any(line.startswith("9 architectures, truth: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("k = 10", r"k must be between 1 and the number of architectures \(9\), got 10"),
+        ("k = 2.5", "k must be an integer, got 2.5: correct it in gin"),
+        ("truth = 'bench/x'", "no signal 'bench/x' for the truth: name one of nngp/test_accuracy"),
+        ("signals = ['none']", "no signal 'none': name one of nngp/"),
+        ("split = 'both'", "split must be 'none' or 'half', got 'both'"),
+        ("architectures = 'all'", "architectures must be 'common' or 'each', got 'all'"),
+        ("confidence = 95", "confidence must lie between 0 and 1, such as 0.95, got 95"),
+        ("widths = 3", "gin: .* have a parameter named 'widths'"),
+    ],
+)
+def test_bad_parameters(launch, nngp, bench, tmp_path, parameter, message):
+    refused = launch(
+        compare,
+        f"--run={nngp}",
+        f"--table={bench}",
+        f"--out={tmp_path}/out",
+        "--gin_param=compare.k = 3",
+        f"--gin_param=compare.{parameter}",
+    )
+    assert_refused(*refused, message)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table=BENCH"], "--out is required"),
+        (["--out=OUT"], "nothing to compare: name runs with --run"),
+        (["--out=OUT", "--run=OUT"], "there is no run at"),
+        (["--out=OUT", "--table=BENCH", "--table=BENCH"], "2 runs or tables are called 'bench'"),
+        (["--out=OUT", "--table=none.csv"], r"there is no benchmark file at none\.csv"),
+        (["--out=OUT", "--run=NNGP"], "the truth is not known: name a table with --table"),
+    ],
+)
+def test_bad_flags(launch, nngp, bench, tmp_path, arguments, message):
+    names = {"BENCH": str(bench), "OUT": f"{tmp_path}/out", "NNGP": str(nngp)}
+    given = [re.sub("BENCH|OUT|NNGP", lambda m: names[m[0]], text) for text in arguments]
+    assert_refused(*launch(compare, *given), message)
+    assert not (tmp_path / "out").exists()
