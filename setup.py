@@ -61,6 +61,7 @@ setuptools.setup(
         "console_scripts": [
             "nngp-compare = launchers.compare:run",
             "nngp-inference = launchers.nngp_inference:run",
+            "nngp-rescore = launchers.rescore:run",
             "nngp-status = launchers.status:run",
             "short-training = launchers.short_training:run",
             "tpu-preflight = launchers.tpu_preflight:run",

@@ -21,6 +21,7 @@ import pathlib
 import struct
 import sys
 import tempfile
+import time
 
 from absl import app, flags
 
@@ -72,6 +73,7 @@ def _row(how, count, size, runs):
         "records": count,
         "file MiB": size / timing.MEBIBYTE,
         "seconds": timing.summary(taken),
+        "CPU seconds": timing.summary([run["cpu_seconds"] for run in runs]),
         "records/s": timing.summary([count / seconds for seconds in taken]),
         "peak MiB": timing.summary([run["peak_mebibytes"] for run in runs]),
         "MiB above import": timing.summary(rise),
@@ -92,8 +94,13 @@ def _prepare(task):
     before = timing.peak_memory()
 
     def run():
+        start = time.process_time()
         held = call()
-        return {"before_mebibytes": before, "architectures": len(held)}
+        return {
+            "before_mebibytes": before,
+            "cpu_seconds": time.process_time() - start,
+            "architectures": len(held),
+        }
 
     return run
 

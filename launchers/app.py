@@ -15,12 +15,22 @@ import gin
 from absl import app, flags, logging
 
 import nngp_tf
+from nngp_tf.runs.errors import RunEndedError
 
 _GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Gin configuration files, later ones last.")
 _GIN_PARAMS = flags.DEFINE_multi_string("gin_param", [], "Gin bindings, applied after the files.")
 RUN_DIR = flags.DEFINE_string("run_dir", None, "Run directory.")
 RESUME = flags.DEFINE_bool(
     "resume", True, "Go on with a run found in the directory; --noresume refuses it instead."
+)
+RETRY_FAILED = flags.DEFINE_bool(
+    "retry_failed", False, "Compute architectures that failed before again."
+)
+PATIENCE = flags.DEFINE_float(
+    "patience", 3600.0, "Seconds to wait for room or access when rows cannot be written.", 0.0
+)
+SHARD = flags.DEFINE_string(
+    "shard", "0/1", "I/N: every N-th architecture from the I-th on, for N runs at once."
 )
 STRATEGY = flags.DEFINE_string(
     "strategy", None, "cpu, gpu, mirrored, multi_worker or tpu; unset: what TensorFlow picks."
@@ -30,6 +40,7 @@ LOGICAL_CPUS = flags.DEFINE_integer(
     "logical_cpus", None, "Splits the CPU into so many devices, to try sharding without a GPU."
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of TFDS data sets.")
+DOWNLOAD = flags.DEFINE_bool("download", False, "Whether TFDS may download and prepare a data set.")
 TRUTH = flags.DEFINE_string("truth", None, "Table of trained accuracies to compare with.")
 
 
@@ -50,6 +61,9 @@ def run(launch: Callable[[], str]) -> None:
         except ValueError as error:
             logging.debug("bad input", exc_info=True)
             _refuse(error)
+        except RunEndedError as error:
+            logging.debug("ended", exc_info=True)
+            _refuse(error, exit_code=1)
 
     app.run(main, flags_parser=_parse_flags)
 
@@ -74,6 +88,33 @@ def check_integers(**values: int | None) -> None:
     for name, value in values.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise ValueError(f"{name} must be an integer, got {value!r}: correct it in gin")
+
+
+def shard() -> tuple[int, int]:
+    """Return index and count of --shard.
+
+    Raises:
+      ValueError: If it is not of the form I/N with 0 <= I < N.
+    """
+    index, _, count = SHARD.value.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise ValueError(f"--shard is written I/N with 0 <= I < N, 0/4 say, got {SHARD.value!r}")
+    return int(index), int(count)
+
+
+def names(name: str, values: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Check an argument from gin that is to hold some of the names that are known, each once.
+
+    Raises:
+      ValueError: If it does not.
+    """
+    values = (values,) if isinstance(values, str) else tuple(values)
+    if not set(values) <= set(known) or len(set(values)) < len(values):
+        raise ValueError(
+            f"{name} must hold names among {', '.join(known)}, each once, got {values}: correct it "
+            "in gin"
+        )
+    return values
 
 
 def increasing(name: str, values: Sequence[int], below: int) -> tuple[int, ...]:
@@ -116,9 +157,9 @@ def _parse_gin():
         raise ValueError(f"gin: {error}") from error
 
 
-def _refuse(error):
+def _refuse(error, exit_code=2):
     # Gin adds where it called; libraries write paragraphs, of which the first says what is wrong.
     text, _, _ = str(error).strip().partition("\n  In call to configurable ")
     sentence = " ".join(text.partition("\n\n")[0].split())
     print(f"{pathlib.Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(exit_code)

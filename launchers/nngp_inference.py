@@ -13,12 +13,22 @@ from launchers import app
 from nngp_tf.data import benchmark_table
 from nngp_tf.data.images import load_images
 from nngp_tf.gaussian_process import scan
-from nngp_tf.kernels import precision
+from nngp_tf.kernels import precision, transforms
 from nngp_tf.kernels.strategy import build_strategy, is_chief
 from nngp_tf.runs import architectures as architectures_lib
-from nngp_tf.runs import inference, ranking
+from nngp_tf.runs import files, inference, ranking, rescoring
 from nngp_tf.runs.networks import build_networks
 from nngp_tf.runs.store import RunDirectory
+
+# Parameters that runs of earlier versions do not know, and the values that change nothing.
+_LATER = {
+    "report_inits": (),
+    "leave_one_out": (),
+    "save_features": False,
+    "classes": None,
+    "balanced": False,
+    "preprocessing": "resize",
+}
 
 
 @gin.configurable
@@ -37,12 +47,15 @@ def nngp_inference(
     image_size: int | None = None,
     channel_mean: Sequence[float] | None = None,
     channel_std: Sequence[float] | None = None,
+    classes: int | Sequence[str | int] | None = None,
+    balanced: bool = False,
+    preprocessing: str = "resize",
     compute_dtype: str | None = None,
     batch_size: int | None = None,
     calibration_size: int | None = None,
     score: str | None = None,
     report_inits: Sequence[int] = (),
-    scan_all: bool = False,
+    leave_one_out: Sequence[str] = (),
     save_features: bool = False,
 ) -> str:
     """Evaluate architectures as the flags and gin say.
@@ -62,13 +75,17 @@ def nngp_inference(
       image_size: Side to which images are resized; their own size unless given.
       channel_mean: Of the standardisation; computed unless given.
       channel_std: Of the standardisation; computed unless given.
+      classes: Names or indices of the classes used, or how many are drawn; all unless given.
+      balanced: Whether every class has equally many images.
+      preprocessing: "resize", or "mnasnet" for that network's evaluation.
       compute_dtype: Precision of the features; the device's default unless given.
       batch_size: Images in a batch.
       calibration_size: Images that calibrate batch normalisation.
       score: What ranks; see `nngp_tf.gaussian_process.Scan.best`. The test accuracy that the
         authors report unless given, leave-one-out accuracy without test images.
       report_inits: Smaller numbers of initialisations, increasing, at which to scan as well.
-      scan_all: Whether leave-one-out also runs over training and test images together.
+      leave_one_out: Kernels of which leave-one-out is scanned over training and test images
+        together: "plain", "standardised", "arc_cosine".
       save_features: Whether the features are kept, in the run directory's `features`.
 
     Returns:
@@ -86,6 +103,12 @@ def nngp_inference(
         image_size=image_size,
         batch_size=batch_size,
         calibration_size=calibration_size,
+    )
+    shard = app.shard()
+    extras = inference.Extras(
+        report_inits=app.increasing("report_inits", report_inits, below=max(num_inits, 1)),
+        leave_one_out=app.names("leave_one_out", leave_one_out, transforms.KERNELS),
+        features_dir=files.join(run_dir, rescoring.FEATURES) if save_features else None,
     )
     score = scan.check_criterion(score or ("test_accuracy" if num_test else "loo_accuracy"))
     if score.startswith("test_") and not num_test:
@@ -106,6 +129,10 @@ def nngp_inference(
         image_size=image_size,
         channel_mean=channel_mean,
         channel_std=channel_std,
+        classes=classes,
+        balanced=bool(balanced),
+        preprocessing=preprocessing,
+        download=app.DOWNLOAD.value,
     )
     settings = inference.KernelSettings(
         num_inits=num_inits,
@@ -115,20 +142,34 @@ def nngp_inference(
         batch_size=batch_size,
         calibration_size=calibration_size,
     )
-    extras = inference.Extras(
-        report_inits=app.increasing("report_inits", report_inits, below=num_inits),
-        scan_all=bool(scan_all),
-        features_dir=f"{run_dir.rstrip('/')}/features" if save_features else None,
-    )
     networks = build_networks(selected, images.x_train.shape[1:], images.num_classes, stem_filters)
     # These choose among results or say how fast they come; the others decide what they are.
     for name in ("num_architectures", "score", "batch_size"):
         del config[name]
+    # What is not asked for leaves the configuration as it was before it could be.
+    for name, unasked in _LATER.items():
+        if config[name] == unasked:
+            del config[name]
     config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
     directory = RunDirectory(
-        run_dir, config, inference.about(strategy), is_chief(strategy), app.RESUME.value
+        run_dir,
+        config,
+        inference.about(strategy),
+        is_chief(strategy),
+        app.RESUME.value,
+        shard=shard,
+        patience=app.PATIENCE.value,
     )
-    rows = inference.run_inference(networks, images, settings, directory, strategy, extras)
+    index, count = shard
+    rows = inference.run_inference(
+        networks[index::count],
+        images,
+        settings,
+        directory,
+        strategy,
+        extras,
+        app.RETRY_FAILED.value,
+    )
     if not is_chief(strategy):
         return "left the results to the chief"
     directory.write_text("nngp_inference.gin", gin.operative_config_str())

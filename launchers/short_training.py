@@ -13,7 +13,7 @@ import keras
 from launchers import app
 from nngp_tf.data import benchmark_table
 from nngp_tf.data.images import load_images
-from nngp_tf.kernels.strategy import build_strategy, is_chief
+from nngp_tf.kernels.strategy import build_strategy
 from nngp_tf.runs import architectures as architectures_lib
 from nngp_tf.runs import inference, training
 from nngp_tf.runs.networks import build_networks
@@ -31,12 +31,15 @@ def short_training(
     subset: str = "authors",
     num_train: int = 1000,
     num_test: int = 500,
+    classes: int | Sequence[str | int] | None = None,
+    balanced: bool = False,
     num_epochs: int = 4,
     report_epochs: Sequence[int] | None = None,
     recipe: str = "nasbench101",
     seed: int = 0,
     stem_filters: int = 128,
     image_size: int | None = None,
+    preprocessing: str = "resize",
     channel_mean: Sequence[float] | None = None,
     channel_std: Sequence[float] | None = None,
     compute_dtype: str = "float32",
@@ -57,16 +60,19 @@ def short_training(
       space: Search space: "nasbench101" or "mnas".
       architectures: How they are chosen; see `nngp_tf.runs.architectures.select`.
       num_architectures: How many; None for all.
-      dataset: See `nngp_tf.data.images.load_images`, as are the next three.
+      dataset: See `nngp_tf.data.images.load_images`, as are the next five.
       subset: Rule by which images are chosen.
       num_train: Training images.
       num_test: Images for validation.
+      classes: Which classes are used, or how many; all unless given.
+      balanced: Whether each class has as many images as another.
       num_epochs: Epochs, which the learning rate spans; run each budget by itself.
       report_epochs: The epochs after which networks are validated, (4, 12) say; all unless given.
       recipe: "nasbench101" or "mnasnet"; see `nngp_tf.training.recipes.Recipe`, as do the next.
       seed: Of images, architectures, weights, the order of the images and their augmentation.
       stem_filters: Width of the networks of NAS-Bench-101.
       image_size: Side to which images are resized; their own size unless given.
+      preprocessing: "resize" or "mnasnet"; see `nngp_tf.data.images.load_images`.
       channel_mean: Of the standardisation; computed unless given.
       channel_std: Of the standardisation; computed unless given.
       compute_dtype: "float32", or "bfloat16" or "float16" with variables in float32.
@@ -114,6 +120,7 @@ def short_training(
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )
+    index, count = app.shard()
     # Keras would print on stdout where it stops training that diverged.
     keras.config.disable_interactive_logging()
     strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
@@ -129,6 +136,10 @@ def short_training(
         image_size=image_size,
         channel_mean=channel_mean,
         channel_std=channel_std,
+        classes=classes,
+        balanced=bool(balanced),
+        preprocessing=preprocessing,
+        download=app.DOWNLOAD.value,
     )
     networks = build_networks(selected, images.x_train.shape[1:], images.num_classes, stem_filters)
     # These choose among results or say how fast they come; the others decide what they are.
@@ -138,13 +149,23 @@ def short_training(
         del config[name]
     config |= {"dataset": images.name, "batch_size": settings.recipe.batch_size}
     directory = RunDirectory(
-        run_dir, config, inference.about(strategy), is_chief(strategy), app.RESUME.value
+        run_dir,
+        config,
+        inference.about(strategy),
+        resume=app.RESUME.value,
+        shard=(index, count),
+        patience=app.PATIENCE.value,
     )
     rows = training.run_training(
-        networks, images, settings, directory, strategy, bool(tensorboard), bool(backup)
+        networks[index::count],
+        images,
+        settings,
+        directory,
+        strategy,
+        bool(tensorboard),
+        bool(backup),
+        app.RETRY_FAILED.value,
     )
-    if not is_chief(strategy):
-        return "left the results to the chief"
     directory.write_text("short_training.gin", gin.operative_config_str())
     print(training.report(rows, truth))
     return f"wrote {directory.results_path}"

@@ -38,13 +38,18 @@ class Choice:
     num_architectures: int
 
 
-def choose(comparison: Comparison) -> Choice:
+def choose(comparison: Comparison, fixes_regularisers: bool = True) -> Choice:
     """Choose by Kendall's tau with the truth.
 
     A regulariser at which the kernel of any architecture fails is not chosen.
+
+    Args:
+      comparison: Whose architectures choose.
+      fixes_regularisers: Whether the best regulariser of each criterion is sought; otherwise the
+        choice is among the signals shown alone.
     """
     num_candidates, fixed = 0, []
-    for suffix in _CRITERIA:
+    for suffix in _CRITERIA if fixes_regularisers else ():
         for members in comparison.families(suffix).values():
             taus = {s.name: _tau(comparison, s.values) for s in members}
             num_candidates += len(taus)

@@ -33,7 +33,7 @@ class Settings:
 
     Attributes:
       truth: See `nngp_tf.analysis.comparison.compare`, as are the next two.
-      signals: Signals that are shown.
+      signals: Signals that are shown; where they are given, choices are among them.
       architectures: "common" or "each".
       thresholds: Of PQETP. Unless given: 0.85 to 0.93, the authors', where the truth is a table's,
         and quantiles of the truth otherwise.
@@ -136,7 +136,7 @@ def study(sources: Sequence[Source], settings: Settings) -> Study:
     chosen_on, reported = whole.halves(settings.seed) if is_split else (whole, whole)
     if len(chosen_on) < 2:
         raise ValueError(f"split 'half' needs at least 4 architectures, got {len(whole)}")
-    choice = choice_lib.choose(chosen_on)
+    choice = choice_lib.choose(chosen_on, fixes_regularisers=settings.signals is None)
     if settings.signals is None:
         whole, reported = (_with_fixed(c, choice.fixed) for c in (whole, reported))
     reference = settings.reference or _reference(reported)

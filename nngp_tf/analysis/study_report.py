@@ -133,9 +133,7 @@ def _costs(study):
 
 
 def _settings(study):
-    text = (
-        "Each criterion at one regulariser for all architectures, and from fewer initialisations."
-    )
+    text = "Each criterion at one regulariser for all architectures; fewer initialisations."
     return "Regularisers and initialisations", text, None
 
 
@@ -166,7 +164,7 @@ def _combination(study):
     header = ["combination", "method", "Kendall's tau", "part", "gain over the part"]
     rows = [
         [
-            " + ".join(name[part] for part in row.parts),
+            " + ".join(name[p] for p in row.parts),
             row.method,
             row.kendall_tau,
             name[part],

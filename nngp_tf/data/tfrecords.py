@@ -17,7 +17,7 @@ import numpy as np
 
 from nngp_tf.data import crc32c
 
-BLOCK_BYTES = 2**22  # Read at a time.
+BLOCK_BYTES = 2**21  # Read at a time.
 MAX_LENGTH = 2**16  # Of data; a hundred times what a record of the benchmark takes.
 _HEADER = struct.Struct("<QI")
 _FOOTER = 4

@@ -17,6 +17,7 @@ import numpy as np
 from nngp_tf.data.labels import centred_one_hot, check_labels
 from nngp_tf.gaussian_process.factorisation import factorise
 from nngp_tf.gaussian_process.scan import CRITERIA, Scan
+from nngp_tf.gaussian_process.spectrum import Spectrum
 from nngp_tf.kernels.kernel import MonteCarloKernel
 
 DIAG_REGS = np.logspace(-7, 2, 20)
@@ -77,6 +78,10 @@ class Regression:
             diagonal = diagonal + self._outside_diag / self.noise(diag_reg)
         return self._targets - solved / diagonal[:, None], 1.0 / diagonal
 
+    def spectrum(self) -> Spectrum:
+        """Summarise the kernel's eigenvalues."""
+        return Spectrum.of(self._factorisation.eigenvalues, self._projected, self._targets)
+
     def log_marginal_likelihood(self, diag_reg: float) -> float:
         """Log density of the training targets, summed over classes (nats)."""
         inverse = self._inverse(diag_reg)
@@ -125,13 +130,36 @@ def scan_diag_reg(
     if test_labels is not None:
         test_targets = _targets("test_labels", test_labels, len(kernel.test_train), num_classes)
 
-    scan = Scan.failing(diag_reg)
     matrices = (kernel.train_train, kernel.test_train, kernel.test_test_diag)
     if not all(np.all(np.isfinite(matrix)) for matrix in matrices):
-        return scan
+        return Scan.failing(diag_reg)
     # What overflows is NaN in the end.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        _fill(scan, Regression(kernel, train_targets), train_targets, test_targets)
+        regression = Regression(kernel, train_targets)
+    return scan_regression(regression, train_targets, test_targets, diag_reg)
+
+
+def scan_regression(
+    regression: Regression,
+    train_targets: np.ndarray,
+    test_targets: np.ndarray | None = None,
+    diag_reg: np.ndarray = DIAG_REGS,
+) -> Scan:
+    """Scores a regression at every regulariser; see `scan_diag_reg`.
+
+    Args:
+      regression: On the training targets.
+      train_targets: Y [N, num_classes].
+      test_targets: [T, num_classes]; None leaves the scores on test images NaN.
+      diag_reg: Relative regularisers [R].
+
+    Returns:
+      The scan.
+    """
+    scan = Scan.failing(diag_reg)
+    # What overflows is NaN in the end.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        _fill(scan, regression, train_targets, test_targets)
     for criterion in CRITERIA:
         scores = getattr(scan, criterion)
         scores[~np.isfinite(scores)] = np.nan
@@ -148,6 +176,7 @@ def _fill(scan, regression, train_targets, test_targets):
         mean, variance = regression.leave_one_out(value)
         scan.loo_accuracy[index] = _accuracy(mean, train_targets)
         scan.loo_nll[index] = _mean_nll(mean, variance, train_targets)
+        scan.loo_error[index] = np.mean(np.sum(np.square(train_targets - mean), axis=1))
         if test_targets is not None and len(test_targets):
             mean = regression.mean(value)
             variance = regression.variance(value) + regression.noise(value)

@@ -7,8 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-SMALLER_IS_BETTER = ("test_nll", "loo_nll")
-CRITERIA = ("test_accuracy", "test_nll", "loo_accuracy", "loo_nll", "log_marginal_likelihood")
+SMALLER_IS_BETTER = ("test_nll", "loo_nll", "loo_error")
+CRITERIA = (
+    "test_accuracy",
+    "test_nll",
+    "loo_accuracy",
+    "loo_nll",
+    "loo_error",
+    "log_marginal_likelihood",
+)
 
 
 def check_criterion(criterion: str) -> str:
@@ -28,8 +35,8 @@ class Best(float):
     Attributes:
       criterion: Name of the criterion.
       index: Position in the scan; None if the criterion is NaN throughout, as is the value then.
-      diag_reg, test_accuracy, test_nll, loo_accuracy, loo_nll, log_marginal_likelihood: The scan's
-        entries there; NaN if there is no such position.
+      diag_reg, test_accuracy, test_nll, loo_accuracy, loo_nll, loo_error,
+        log_marginal_likelihood: The scan's entries there; NaN if there is no such position.
     """
 
     def __new__(cls, criterion: str, index: int | None, entries: Mapping[str, float]) -> Best:
@@ -58,6 +65,7 @@ class Scan:
         mean over images, in nats [R]; NaN without labels.
       loo_accuracy: Accuracy on the training images, each predicted from the others [R].
       loo_nll: As `test_nll`, for the leave-one-out predictions [R].
+      loo_error: Squared error of their means, summed over classes, mean over images [R].
       log_marginal_likelihood: Of the training targets, summed over classes, in nats [R].
     """
 
@@ -67,6 +75,7 @@ class Scan:
     test_nll: np.ndarray
     loo_accuracy: np.ndarray
     loo_nll: np.ndarray
+    loo_error: np.ndarray
     log_marginal_likelihood: np.ndarray
 
     @classmethod
@@ -87,7 +96,7 @@ class Scan:
         Among equals the first counts: of the usual scan, the one with the smallest regulariser.
 
         Args:
-          criterion: One of `CRITERIA`; the smallest is best of "test_nll" and "loo_nll", the
+          criterion: One of `CRITERIA`; the smallest is best of those in `SMALLER_IS_BETTER`, the
             largest of the others.
 
         Returns:
@@ -115,6 +124,9 @@ class Scan:
 
     @classmethod
     def from_json(cls, lists: Mapping[str, list]) -> Scan:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote; NaN is what an older version did not write."""
+        absent = [None] * len(lists["diag_reg"])
         dtypes = {f.name: bool if f.name == "failed" else float for f in dataclasses.fields(cls)}
-        return cls(**{name: np.array(lists[name], dtype) for name, dtype in dtypes.items()})
+        return cls(
+            **{name: np.array(lists.get(name, absent), dtype) for name, dtype in dtypes.items()}
+        )

@@ -94,35 +94,6 @@ class MonteCarloKernel:
             **{name: mean(name) for name in names},
         )
 
-    def pooled(self) -> MonteCarloKernel:
-        """Return the kernel of training and test images together, as training images [N + T].
-
-        Leave-one-out then predicts each image from all the others.
-
-        Raises:
-          ValueError: If the features were not kept.
-        """
-        if self.features is None:
-            raise ValueError(
-                "the kernel between test images follows from the features: ask for them with "
-                "keep_features=True"
-            )
-        total = 0.0
-        square_norm = 0.0
-        for features in self.features.astype(np.float64):
-            product = features @ features.T
-            total += product / self.num_inits
-            square_norm += float(np.sum(np.square(product))) / self.num_inits
-        return MonteCarloKernel(
-            train_train=total,
-            test_train=np.zeros((0, len(total))),
-            test_test_diag=np.zeros(0),
-            num_inits=self.num_inits,
-            first_init=self.first_init,
-            mean_square_norm=square_norm,
-            features=self.features,
-        )
-
     def save(self, path: str) -> None:
         """Write the kernel as a NumPy archive; the path may be gs://."""
         values = {k: v for k, v in vars(self).items() if v is not None}

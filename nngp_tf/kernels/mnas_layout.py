@@ -103,17 +103,8 @@ def encode(network: MnasNetwork, static: bool = False) -> list[Layer]:
       network: To encode.
       static: Whether the kinds have shapes.
     """
-    *size, channels = network.input_shape
-    filters = mnas.round_filters(network.network.stem_filters, network.width_multiplier)
-    named = [("stem", _conv(3, STEM_STRIDE, channels, filters))]
-    for block, layers in enumerate(network.network.layers(network.width_multiplier), start=1):
-        for repeat, layer in enumerate(layers, start=1):
-            named.append((f"block{block}_layer{repeat}", layer))
-    named.append(("head", _conv(1, 1, layer.output_filters, HEAD_FILTERS)))
     encoded = []
-    for name, layer in named:
-        kind = _kind(layer, tuple(size))
-        size = [-(-side // layer.stride) for side in size]
+    for name, layer, kind in _layers(network):
         inputs = {
             "keys": np.array(_keys(name, layer), np.int32),
             "widths": np.array(kind.widths, np.int32),
@@ -155,10 +146,24 @@ def space_kinds(
             if block:
                 blocks[block - 1]["output_filters"] = before
             chosen = dataclasses.replace(network, network=mnas.Network.from_blocks(blocks))
-            for layer in encode(chosen, static=True):
-                if layer.kind not in seen:
-                    seen.add(layer.kind)
-                    yield layer.kind
+            for _, _, kind in _layers(chosen):
+                if kind not in seen:
+                    seen.add(kind)
+                    yield kind
+
+
+def _layers(network):
+    """Yield the builder's name of each layer, what it is, and its kind with static shapes."""
+    *size, channels = network.input_shape
+    filters = mnas.round_filters(network.network.stem_filters, network.width_multiplier)
+    named = [("stem", _conv(3, STEM_STRIDE, channels, filters))]
+    for block, layers in enumerate(network.network.layers(network.width_multiplier), start=1):
+        for repeat, layer in enumerate(layers, start=1):
+            named.append((f"block{block}_layer{repeat}", layer))
+    named.append(("head", _conv(1, 1, layer.output_filters, HEAD_FILTERS)))
+    for name, layer in named:
+        yield name, layer, _kind(layer, tuple(size))
+        size = [-(-side // layer.stride) for side in size]
 
 
 def _conv(kernel_size, stride, input_filters, output_filters):

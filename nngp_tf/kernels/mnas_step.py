@@ -6,10 +6,8 @@
       forward  layer by layer, then pool
     end      features -> sums over the replicas
 
-Every arrow between programs is a value that each replica has its own of. Peak memory of a replica,
-with activations of the compute dtype: the images as they are given (N + T) H W channels, float32;
-the kernels of one initialisation twice; the features (N + T) 1280, float32; the sums; and the
-greatest of the layers for the larger of batch and calibration batch: see `mnas_costs`.
+What passes from one to the next, each replica has its own of. The images stream in batches: memory
+is that of one batch through one layer and one initialisation's weights; see `mnas_costs`.
 """
 
 from __future__ import annotations

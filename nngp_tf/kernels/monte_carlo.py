@@ -25,6 +25,7 @@ from nngp_tf.kernels.kernel import MonteCarloKernel
 from nngp_tf.kernels.network import resolve
 from nngp_tf.kernels.step import StepSpec, trace_step
 from nngp_tf.models.feature_model import FEATURE_LAYER
+from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101_network import Nasbench101Network
 
 DEFAULT_BATCH_SIZE = 100
@@ -32,7 +33,7 @@ DEFAULT_CALIBRATION_SIZE = 100
 
 
 def monte_carlo_kernel(
-    model: keras.Model | Nasbench101Network,
+    model: keras.Model | Nasbench101Network | MnasNetwork,
     x_train: np.ndarray,
     x_test: np.ndarray | None = None,
     num_inits: int = 8,
@@ -47,7 +48,7 @@ def monte_carlo_kernel(
 
 
 def running_kernels(
-    model: keras.Model | Nasbench101Network,
+    model: keras.Model | Nasbench101Network | MnasNetwork,
     x_train: np.ndarray,
     x_test: np.ndarray | None = None,
     num_inits: Sequence[int] = (1, 2, 4, 8),
@@ -66,8 +67,8 @@ def running_kernels(
 
     Args:
       model: Any Keras model of images; its variables' values are not used. Or a
-        `Nasbench101Network`, which gives the kernel of its model by a program that all networks of
-        the space share, and without building it.
+        `Nasbench101Network` or `MnasNetwork`, which gives the kernel of its model by programs that
+        all networks of the space share, and without building it.
       x_train: Training images [N, H, W, channels], float.
       x_test: Test images [T, H, W, channels], float; None for none.
       num_inits: Increasing counts at which to yield.

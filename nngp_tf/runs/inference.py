@@ -6,7 +6,6 @@ for each network without a row: Monte-Carlo kernel -> scan of regularisers -> ro
 from __future__ import annotations
 
 import dataclasses
-import io
 import platform
 import time
 from collections.abc import Iterable, Mapping
@@ -19,9 +18,9 @@ from absl import logging
 
 from nngp_tf import version
 from nngp_tf.data.images import ImageData
-from nngp_tf.gaussian_process import Scan, scan_diag_reg
+from nngp_tf.gaussian_process import Scan, profile, scan_diag_reg
 from nngp_tf.kernels import running_kernels
-from nngp_tf.runs import failures, progress
+from nngp_tf.runs import failures, files, progress, rescoring
 from nngp_tf.runs.networks import Network
 from nngp_tf.runs.store import RunDirectory
 
@@ -44,12 +43,13 @@ class Extras:
 
     Attributes:
       report_inits: Smaller numbers of initialisations, increasing, at which to scan as well.
-      scan_all: Whether leave-one-out also runs over training and test images together.
+      leave_one_out: Kernels of which leave-one-out is scanned over training and test images
+        together; see `nngp_tf.gaussian_process.profile`.
       features_dir: Where features [M, N + T, C] are kept, float32, KEY.npy each; None for nowhere.
     """
 
     report_inits: tuple[int, ...] = ()
-    scan_all: bool = False
+    leave_one_out: tuple[str, ...] = ()
     features_dir: str | None = None
 
 
@@ -73,7 +73,7 @@ def infer(
       A dictionary of JSON's types: key, architecture, status, error, seconds, seconds_by_phase,
       parameters, multiply_adds (of one image), num_images, num_inits, batch_norm, compute_dtype,
       kernel_spread, scan; and, as `extras` ask for them, scans_by_inits (from the number as text to
-      a scan) and scan_all.
+      a scan) and leave_one_out (from kernels to scan and spectrum).
     """
     start = time.perf_counter()
     *smaller, kernel = running_kernels(
@@ -83,7 +83,7 @@ def infer(
         strategy=strategy,
         # With features, a kernel of low rank is factorised in the smaller space.
         keep_features=settings.num_inits * network.num_features < len(images.x_train)
-        or extras.scan_all
+        or bool(extras.leave_one_out)
         or extras.features_dir is not None,
         **dataclasses.asdict(settings) | {"num_inits": (*extras.report_inits, settings.num_inits)},
     )
@@ -98,12 +98,15 @@ def infer(
     row = {}
     if smaller:
         row["scans_by_inits"] = {str(k.num_inits): scan_of(k).to_json() for k in smaller}
-    if extras.scan_all:
-        labels = np.concatenate([images.y_train, images.y_test])
-        pooled = scan_diag_reg(kernel.pooled(), labels, num_classes=images.num_classes)
-        row["scan_all"] = pooled.to_json()
+    if extras.leave_one_out:
+        row["leave_one_out"] = profile(
+            kernel.features,
+            np.concatenate([images.y_train, images.y_test]),
+            images.num_classes,
+            extras.leave_one_out,
+        )
     if extras.features_dir is not None:
-        _save_features(kernel.features, f"{extras.features_dir.rstrip('/')}/{network.key}.npy")
+        rescoring.save_features(extras.features_dir, network.key, kernel.features)
     return {
         "key": network.key,
         "architecture": network.text,
@@ -125,13 +128,6 @@ def infer(
         "scan": scan.to_json(),
         **row,
     }
-
-
-def _save_features(features, path):
-    archive = io.BytesIO()
-    np.save(archive, features.astype(np.float32))
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(archive.getvalue())
 
 
 def run_inference(
@@ -173,7 +169,9 @@ def run_inference(
     if done:
         logging.info("%s holds %d of %d architectures", directory.path, done, len(networks))
     if extras.features_dir is not None:
-        tf.io.gfile.makedirs(extras.features_dir)
+        files.make_directory(extras.features_dir)
+        labels = np.concatenate([images.y_train, images.y_test])
+        rescoring.save_labels(extras.features_dir, labels, images.num_classes)
     series = failures.Series()
     with progress.bar(len(networks), done, "NNGP") as bar:
         for index, network in enumerate(todo):

@@ -16,7 +16,6 @@ from absl import logging
 
 from nngp_tf.data.benchmark_table import BenchmarkTable
 from nngp_tf.data.images import ImageData
-from nngp_tf.kernels.strategy import is_chief
 from nngp_tf.runs import failures, progress, ranking
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.training import short
@@ -33,6 +32,7 @@ def run_training(
     strategy: tf.distribute.Strategy | None = None,
     tensorboard: bool = False,
     backup: bool = True,
+    retry_failed: bool = False,
 ) -> list[dict[str, Any]]:
     """Train the networks that have no row yet, and append their rows.
 
@@ -47,6 +47,7 @@ def run_training(
       tensorboard: Whether TensorBoard's logs are written, into the directory's `tensorboard`.
       backup: Whether a network that is being trained is backed up after each epoch, in the
         directory's `backup`, and gone on with from there.
+      retry_failed: Whether networks that failed before are trained again.
 
     Returns:
       The rows of all the networks, in their order.
@@ -58,17 +59,18 @@ def run_training(
     """
     networks = list(networks)
     short.check(images, settings, strategy, tensorboard)
+    if retry_failed and (failed := directory.discard_failed()):
+        logging.info("%s: %d failed architectures are tried again", directory.path, failed)
     directory.expect(len(networks))
     todo = [network for network in networks if network.key not in directory.rows]
     done = len(networks) - len(todo)
     if done:
         logging.info("%s holds %d of %d architectures", directory.path, done, len(networks))
-    writes = is_chief(strategy or tf.distribute.get_strategy())
     series = failures.Series()
     with progress.bar(len(networks), done, "training") as bar:
         for index, network in enumerate(todo):
             backup_dir = _path(directory, _BACKUP, network) if backup else None
-            logs_dir = _path(directory, _TENSORBOARD, network) if tensorboard and writes else None
+            logs_dir = _path(directory, _TENSORBOARD, network) if tensorboard else None
             start = time.perf_counter()
             try:
                 row = short.train(network, images, settings, strategy, backup_dir, logs_dir)
@@ -81,7 +83,7 @@ def run_training(
                 row = _failed_row(network, settings, error, time.perf_counter() - start)
                 logging.warning("%s failed: %s", row["key"], row["error"])
             directory.append(row)
-            if writes and backup and tf.io.gfile.exists(backup_dir):
+            if backup and tf.io.gfile.exists(backup_dir):
                 tf.io.gfile.rmtree(backup_dir)
             series.add(row)
             bar.update()

@@ -73,18 +73,11 @@ class Curve(keras.callbacks.Callback):
 class Backup(keras.callbacks.Callback):
     """Keras' backup after each epoch, with the curve beside it."""
 
-    def __init__(self, directory: str, curve: Curve, writable: bool = True):
-        """Name a directory and the curve.
-
-        Args:
-          directory: Of this backup alone; may be gs://.
-          curve: Taken up and written with the model.
-          writable: False for a process that only follows another one's training.
-        """
+    def __init__(self, directory: str, curve: Curve):
+        """Name a directory of this backup alone, which may be gs://, and the curve."""
         super().__init__()
         self._directory = directory.rstrip("/")
         self._curve = curve
-        self._writable = writable
         self._keras = keras.callbacks.BackupAndRestore(
             f"{self._directory}/{_KERAS}", delete_checkpoint=False
         )
@@ -118,7 +111,7 @@ class Backup(keras.callbacks.Callback):
 
     def delete(self) -> None:
         """Remove the backup."""
-        if self._writable and tf.io.gfile.exists(self._directory):
+        if tf.io.gfile.exists(self._directory):
             tf.io.gfile.rmtree(self._directory)
 
     def set_model(self, model):
@@ -128,8 +121,6 @@ class Backup(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the backup."""
-        if not self._writable:
-            return
         self._keras.on_epoch_end(epoch, logs)
         record = {
             "iterations": int(self.model.optimizer.iterations.numpy()),

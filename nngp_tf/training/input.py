@@ -93,9 +93,7 @@ def validation_batches(images: ImageData, batch_size: int) -> tf.data.Dataset:
 def _parallel(indices, batch):
     options = tf.data.Options()
     # Workers share batches out; there are no files to share.
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     batches = indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 

@@ -1,7 +1,7 @@
 """A recipe as what Keras compiles: learning rates, optimiser, weight decay, loss.
 
-    loss = cross-entropy + weight_decay * sum over variables of sum(v**2) / 2
-    s <- rho s + (1 - rho) g**2;  m <- momentum m + rate g / sqrt(s + epsilon);  v <- v - m
+loss = cross-entropy + weight_decay * sum over variables of sum(v**2) / 2
+s <- rho s + (1 - rho) g**2;  m <- momentum m + rate g / sqrt(s + epsilon);  v <- v - m
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RMSprop(keras.optimizers.RMSprop):
         That registers a gradient of its own for each call, which keeps the graph of every model
         that was ever trained.
         """
-        pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
+        pairs = [pair for pair in grads_and_vars if pair[0] is not None]
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return pairs

@@ -21,7 +21,6 @@ from absl import logging
 
 from nngp_tf.data.images import ImageData
 from nngp_tf.kernels import precision
-from nngp_tf.kernels.strategy import is_chief
 from nngp_tf.training import input as input_lib
 from nngp_tf.training import optimisation
 from nngp_tf.training.curve import Backup, Curve
@@ -104,12 +103,19 @@ def check(
     """Check before long work that images, settings, strategy and packages go together.
 
     Raises:
-      ValueError: If there are no validation images, fewer training images than a batch, a batch
-        that the replicas cannot share evenly, or an epoch that calls of the device's program cannot
-        make up; or TensorBoard is asked for but not installed.
+      ValueError: If the replicas belong to several processes, there are no validation images, fewer
+        training images than a batch, a batch that the replicas cannot share evenly, or an epoch
+        that calls of the device's program cannot make up; or TensorBoard is asked for but not
+        installed.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError(
+            "training does not run under strategy 'multi_worker', which Keras' fit cannot: train a "
+            "part of the architectures on each machine"
+        )
     batch_size = settings.recipe.batch_size
-    replicas = (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     if not len(images.x_test):
         raise ValueError("training is validated on the test images, got none: ask for num_test")
     if batch_size > len(images.x_train):
@@ -155,8 +161,9 @@ def train(
     Returns:
       A dictionary of JSON's types: key, architecture, status, error, seconds, parameters,
       multiply_adds (of one image), epochs, recipe, batch_size, learning_rate (the peak),
-      compute_dtype, and under "1", "2", ... for the epochs validation_accuracy, train_accuracy, train_loss (both while training, on augmented images; the
-      loss with weight decay), seconds_by_epoch (with validation, the first with compilation).
+      compute_dtype, and under "1", "2", ... for the epochs validation_accuracy, train_accuracy,
+      train_loss (both while training, on augmented images; the loss with weight decay),
+      seconds_by_epoch (with validation, the first with compilation).
       Training that diverges has status "failed" and what it got to.
 
     Raises:
@@ -173,7 +180,7 @@ def train(
 def _fit(network, images, settings, strategy, backup_dir, tensorboard_dir):
     """Train, and return the curve alone."""
     curve = Curve()
-    backup = Backup(backup_dir, curve, is_chief(strategy)) if backup_dir else None
+    backup = Backup(backup_dir, curve) if backup_dir else None
     model = _compiled(network, images, settings, strategy)
     if backup and not backup.restore(model):
         model = _compiled(network, images, settings, strategy)

@@ -32,7 +32,7 @@ def key(number):
 
 
 def scan(**scores):
-    """A scan whose scores are as given, [3] each, and zero otherwise; it failed where one is NaN."""
+    """A scan whose scores are as given, [3] each, zero otherwise; it failed where one is NaN."""
     values = {name: np.array(scores.get(name, [0.0] * 3), float) for name in CRITERIA}
     failed = np.isnan(np.stack(list(values.values()))).any(axis=0)
     for column in values.values():

@@ -59,6 +59,14 @@ def test_one_half_chooses_and_the_other_reports(sources):
     assert any("chosen on the other half (20 arch" in line for line in findings(found))
 
 
+def test_where_signals_are_named_the_choice_is_among_them(sources):
+    signals = ["nngp/*@best", "nngp/test_accuracy@10", "bench/parameters"]
+    found = study(sources, Settings(num_resamples=5, split="half", signals=signals))
+    assert found.choice.fixed == ()
+    assert found.score in found.reported.shown
+    assert any(found.score == row.name for row in found.rows)
+
+
 def test_a_regulariser_that_fails_somewhere_is_not_chosen(tmp_path):
     rows = [
         examples.nngp_row(i, [math.nan if i == 3 else 0.01 * i, 0.1, 0.01 * (i % 7)])
@@ -124,7 +132,7 @@ def test_csv_files(found):
     assert len(files["reductions.csv"]) == 3 * 2
     assert len(files["partials.csv"]) == len(found.partials)
     assert {row["part"] for row in files["combinations.csv"]} >= {"bench/parameters"}
-    undefined = [r for r in files["curves.csv"] if r["family"] == "nngp/test_accuracy"][0]
+    undefined = next(r for r in files["curves.csv"] if r["family"] == "nngp/test_accuracy")
     assert undefined["kendall_tau"] == ""
 
 

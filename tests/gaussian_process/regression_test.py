@@ -146,6 +146,8 @@ def test_leave_one_out_is_leaving_one_out(case):
         np.testing.assert_allclose(
             scan.loo_nll[index], mean_nll(mean, variance, TRAIN_TARGETS), rtol=1e-4
         )
+        errors = np.sum(np.square(mean - TRAIN_TARGETS), axis=1)
+        np.testing.assert_allclose(scan.loo_error[index], np.mean(errors), rtol=1e-4)
 
 
 def test_feature_space_equals_kernel_space_over_the_whole_scan():

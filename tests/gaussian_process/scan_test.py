@@ -25,6 +25,7 @@ def scan():
         test_nll=np.array([NAN, 3.0, -1.0, 2.0]),
         loo_accuracy=np.array([NAN, 0.625, 0.25, 0.5]),
         loo_nll=np.array([NAN, 1.0, 2.0, 0.5]),
+        loo_error=np.array([NAN, 0.8, 0.4, 0.6]),
         log_marginal_likelihood=np.array([NAN, -30.0, -10.0, -20.0]),
     )
 
@@ -36,6 +37,7 @@ def scan():
         ("test_nll", 2, -1.0),  # The smallest of the densities' negative logarithms,
         ("loo_accuracy", 1, 0.625),
         ("loo_nll", 3, 0.5),
+        ("loo_error", 2, 0.4),
         ("log_marginal_likelihood", 2, -10.0),  # but the largest of their logarithms.
     ],
 )
@@ -122,6 +124,14 @@ def test_json_round_trip(scan):
     for name, values in vars(scan).items():
         np.testing.assert_array_equal(getattr(read, name), values)
         assert getattr(read, name).dtype == values.dtype
+
+
+def test_reads_what_an_older_version_wrote(scan):
+    lists = scan.to_json()
+    del lists["loo_error"]
+    read = Scan.from_json(lists)
+    assert np.isnan(read.loo_error).tolist() == [True] * 4
+    np.testing.assert_array_equal(read.loo_nll, scan.loo_nll)
 
 
 def test_json_keeps_every_digit(scan):

@@ -151,29 +151,6 @@ class TestFiles:
         assert_same(MonteCarloKernel.load("ram://kernel_test/kernel.npz"), kernel)
 
 
-class TestPooled:
-    def test_holds_every_pair_of_images(self):
-        kernel = draw(3)
-        pooled = kernel.pooled()
-        assert pooled.num_train == NUM_TRAIN + NUM_TEST
-        assert pooled.test_train.shape == (0, NUM_TRAIN + NUM_TEST)
-        assert (pooled.num_inits, pooled.first_init) == (3, 0)
-        grams = np.einsum("mic,mjc->mij", kernel.features, kernel.features)
-        np.testing.assert_allclose(pooled.train_train, grams.mean(0), rtol=1e-12)
-        np.testing.assert_allclose(
-            pooled.train_train[:NUM_TRAIN, :NUM_TRAIN], kernel.train_train, rtol=1e-12
-        )
-        np.testing.assert_allclose(
-            np.diag(pooled.train_train)[NUM_TRAIN:], kernel.test_test_diag, rtol=1e-12
-        )
-        norms = np.sum(np.square(grams), axis=(1, 2))
-        np.testing.assert_allclose(pooled.mean_square_norm, norms.mean(), rtol=1e-12)
-
-    def test_needs_the_features(self):
-        with pytest.raises(ValueError, match="ask for them with keep_features=True"):
-            draw(2, with_features=False).pooled()
-
-
 def test_number_of_training_images():
     assert draw(1).num_train == NUM_TRAIN
 

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from nngp_tf.data.images import load_images
-from nngp_tf.gaussian_process import scan_diag_reg
-from nngp_tf.kernels import MonteCarloKernel, monte_carlo_kernel
+from nngp_tf.gaussian_process import profile, scan_diag_reg
+from nngp_tf.kernels import monte_carlo_kernel
 from nngp_tf.models import Nasbench101Network
 from nngp_tf.runs import failures, inference, status
 from nngp_tf.runs.errors import TooManyFailuresError
@@ -119,7 +119,7 @@ def test_a_row_is_complete(rows, images):
         assert {name: len(values) for name, values in row["scan"].items()} == dict.fromkeys(
             (
                 *("diag_reg", "failed", "test_accuracy", "test_nll"),
-                *("loo_accuracy", "loo_nll", "log_marginal_likelihood"),
+                *("loo_accuracy", "loo_nll", "loo_error", "log_marginal_likelihood"),
             ),
             20,
         )
@@ -282,7 +282,7 @@ def test_without_test_images(rows, images):
 
 
 def test_extras(rows, images, tmp_path):
-    extras = inference.Extras((1,), scan_all=True, features_dir=str(tmp_path / "features"))
+    extras = inference.Extras((1,), ("plain", "arc_cosine"), str(tmp_path / "features"))
     directory = RunDirectory(tmp_path / "run", CONFIG)
     (row,) = inference.run_inference(NETWORKS[:1], images, SETTINGS, directory, extras=extras)
     assert row["scan"].keys() == rows[0]["scan"].keys()
@@ -296,13 +296,16 @@ def test_extras(rows, images, tmp_path):
 
     features = np.load(tmp_path / "features" / f"{row['key']}.npy", allow_pickle=False)
     np.testing.assert_allclose(features, kernel(NETWORKS[0], images).features, rtol=1e-4, atol=1e-5)
-    # The same as a run in which every image trains, but for the images that calibrate.
-    pooled = np.einsum("mic,mjc->ij", features, features, dtype=np.float64) / 2
-    together = MonteCarloKernel(pooled, np.zeros((0, len(pooled))), np.zeros(0), 2, 0, 0.0)
     labels = np.concatenate([images.y_train, images.y_test])
-    expected = scan_diag_reg(together, labels, num_classes=images.num_classes)
-    np.testing.assert_allclose(row["scan_all"]["loo_nll"], expected.loo_nll, rtol=1e-3)
-    assert row["scan_all"]["test_accuracy"] == [None] * 20
+    expected = profile(features, labels, images.num_classes, ("plain", "arc_cosine"))
+    assert row["leave_one_out"].keys() == expected.keys()
+    for name, want in expected.items():
+        got = row["leave_one_out"][name]
+        np.testing.assert_allclose(got["scan"]["loo_nll"], want["scan"]["loo_nll"], rtol=1e-3)
+        assert got["scan"]["test_accuracy"] == [None] * 20
+        np.testing.assert_allclose(
+            list(got["spectrum"].values()), list(want["spectrum"].values()), rtol=1e-3
+        )
 
 
 def test_features_are_kept_where_they_are_fewer_than_images(images, kernel_instead):

@@ -33,7 +33,7 @@ def test_epochs(images):
     found = batches(images)
     # 50 // 16 batches in each of 3 epochs.
     assert len(found) == 9
-    epochs = [sum((positions(b) for b in found[3 * e : 3 * e + 3]), []) for e in range(3)]
+    epochs = [[p for b in found[3 * e : 3 * e + 3] for p in positions(b)] for e in range(3)]
     for epoch in epochs:
         assert len(set(epoch)) == 48
     # Another order, and others left out.

@@ -22,7 +22,8 @@ def rates(recipe, num_epochs, steps):
 
 
 def half_square(variables):
-    return sum(0.5 * np.square(keras.ops.convert_to_numpy(v)).sum(dtype=np.float64) for v in variables)
+    values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    return sum(0.5 * np.square(value).sum(dtype=np.float64) for value in values)
 
 
 def test_cosine():
@@ -43,7 +44,9 @@ def test_staircase_of_a_long_run():
 
 def test_a_short_run_warms_up_for_a_fifth():
     np.testing.assert_allclose(
-        rates(recipes.MNASNET, 5, [50, 100, 239, 240]), [0.032, 0.064, 0.064, 0.064 * 0.97], rtol=1e-5
+        rates(recipes.MNASNET, 5, [50, 100, 239, 240]),
+        [0.032, 0.064, 0.064, 0.064 * 0.97],
+        rtol=1e-5,
     )
 
 

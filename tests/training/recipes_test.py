@@ -10,8 +10,8 @@ pytestmark = pytest.mark.fast
 
 
 def test_the_benchmarks_recipe():
-    # nasbench/lib/config.py: batch_size, learning_rate (0.1 for each of two cores), lr_decay_method,
-    # momentum, weight_decay; nasbench/lib/model_builder.py: epsilon 1.0, decay left at 0.9.
+    # nasbench/lib/config.py: batch_size, learning_rate (0.1 for each of two cores),
+    # lr_decay_method, momentum, weight_decay; nasbench/lib/model_builder.py: epsilon 1.0, decay left at 0.9.
     recipe = recipes.NASBENCH101
     assert (recipe.batch_size, recipe.peak_learning_rate, recipe.schedule) == (256, 0.2, "cosine")
     assert (recipe.momentum, recipe.rho, recipe.epsilon) == (0.9, 0.9, 1.0)
@@ -36,9 +36,7 @@ def test_changes():
     assert recipes.get("nasbench101") == recipes.NASBENCH101
     assert recipes.get("mnasnet", learning_rate=None, batch_size=None) == recipes.MNASNET
     changed = recipes.get("nasbench101", batch_size=64, augmentation="none")
-    assert changed == dataclasses.replace(
-        recipes.NASBENCH101, batch_size=64, augmentation="none"
-    )
+    assert changed == dataclasses.replace(recipes.NASBENCH101, batch_size=64, augmentation="none")
     # In proportion to the batch.
     assert changed.peak_learning_rate == 0.05
 
@@ -51,7 +49,11 @@ def test_changes():
         ("mnasnet", {"learning_rate": 0.0}, "learning_rate must be a finite number above 0, got 0"),
         ("mnasnet", {"learning_rate": float("nan")}, "learning_rate must be a finite .* got nan"),
         ("mnasnet", {"learning_rate": "0.1"}, "learning_rate must be a finite .* got '0.1'"),
-        ("mnasnet", {"augmentation": "flip"}, "augmentation must be one of crop_and_flip, .*'flip'"),
+        (
+            "mnasnet",
+            {"augmentation": "flip"},
+            "augmentation must be one of crop_and_flip, .*'flip'",
+        ),
         ("mnasnet", {"batch_norm_momentum": 1}, "batch_norm_momentum must be at least 0 and below"),
     ],
 )
