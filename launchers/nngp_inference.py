@@ -5,30 +5,31 @@ python -m launchers.nngp_inference --gin_file=configs/nasbench101_digits.gin --r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gin
 
 from launchers import app
 from nngp_tf.data import benchmark_table
-from nngp_tf.data.images import load_images
 from nngp_tf.gaussian_process import scan
-from nngp_tf.kernels import precision, transforms
+from nngp_tf.kernels import transforms
 from nngp_tf.kernels.strategy import build_strategy, is_chief
-from nngp_tf.runs import architectures as architectures_lib
-from nngp_tf.runs import files, inference, ranking, rescoring
-from nngp_tf.runs.networks import build_networks
+from nngp_tf.runs import inference, ranking
+from nngp_tf.runs.job import InferenceJob
 from nngp_tf.runs.store import RunDirectory
 
-# Parameters that runs of earlier versions do not know, and the values that change nothing.
-_LATER = {
-    "report_inits": (),
-    "leave_one_out": (),
-    "save_features": False,
-    "classes": None,
-    "balanced": False,
-    "preprocessing": "resize",
-}
+_INTEGERS = (
+    "num_architectures",
+    "num_train",
+    "num_test",
+    "num_inits",
+    "seed",
+    "stem_filters",
+    "image_size",
+    "batch_size",
+    "calibration_size",
+)
 
 
 @gin.configurable
@@ -91,25 +92,10 @@ def nngp_inference(
     Returns:
       The line that names the results.
     """
-    config = dict(locals())
+    values = dict(locals())
     run_dir = app.required(app.RUN_DIR)
-    app.check_integers(
-        num_architectures=num_architectures,
-        num_train=num_train,
-        num_test=num_test,
-        num_inits=num_inits,
-        seed=seed,
-        stem_filters=stem_filters,
-        image_size=image_size,
-        batch_size=batch_size,
-        calibration_size=calibration_size,
-    )
+    job = checked_job(values)
     shard = app.shard()
-    extras = inference.Extras(
-        report_inits=app.increasing("report_inits", report_inits, below=max(num_inits, 1)),
-        leave_one_out=app.names("leave_one_out", leave_one_out, transforms.KERNELS),
-        features_dir=files.join(run_dir, rescoring.FEATURES) if save_features else None,
-    )
     score = scan.check_criterion(score or ("test_accuracy" if num_test else "loo_accuracy"))
     if score.startswith("test_") and not num_test:
         raise ValueError(
@@ -118,42 +104,12 @@ def nngp_inference(
         )
     strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
-    selected = architectures_lib.select(space, architectures, num_architectures, seed)
-    images = load_images(
-        dataset,
-        num_train,
-        num_test,
-        seed=seed,
-        data_dir=app.DATA_DIR.value,
-        subset=subset,
-        image_size=image_size,
-        channel_mean=channel_mean,
-        channel_std=channel_std,
-        classes=classes,
-        balanced=bool(balanced),
-        preprocessing=preprocessing,
-        download=app.DOWNLOAD.value,
-    )
-    settings = inference.KernelSettings(
-        num_inits=num_inits,
-        seed=seed,
-        batch_norm=batch_norm,
-        compute_dtype=compute_dtype or precision.default_compute_dtype(strategy),
-        batch_size=batch_size,
-        calibration_size=calibration_size,
-    )
-    networks = build_networks(selected, images.x_train.shape[1:], images.num_classes, stem_filters)
-    # These choose among results or say how fast they come; the others decide what they are.
-    for name in ("num_architectures", "score", "batch_size"):
-        del config[name]
-    # What is not asked for leaves the configuration as it was before it could be.
-    for name, unasked in _LATER.items():
-        if config[name] == unasked:
-            del config[name]
-    config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
+    selected = job.select()
+    prepared = job.prepare(strategy, run_dir)
+    networks = prepared.networks(selected)
     directory = RunDirectory(
         run_dir,
-        config,
+        prepared.config,
         inference.about(strategy),
         is_chief(strategy),
         app.RESUME.value,
@@ -163,11 +119,11 @@ def nngp_inference(
     index, count = shard
     rows = inference.run_inference(
         networks[index::count],
-        images,
-        settings,
+        prepared.images,
+        prepared.settings,
         directory,
         strategy,
-        extras,
+        prepared.extras,
         app.RETRY_FAILED.value,
     )
     if not is_chief(strategy):
@@ -175,6 +131,22 @@ def nngp_inference(
     directory.write_text("nngp_inference.gin", gin.operative_config_str())
     print(ranking.report(rows, score, truth))
     return f"wrote {directory.results_path}"
+
+
+def checked_job(values: Mapping[str, Any]) -> InferenceJob:
+    """Return the job that the arguments of `nngp_inference` and the flags describe.
+
+    Raises:
+      ValueError: If an argument is not of its kind.
+    """
+    values = {name: value for name, value in values.items() if name != "score"}
+    app.check_integers(**{name: values[name] for name in _INTEGERS})
+    below = max(values["num_inits"], 1)
+    values["report_inits"] = app.increasing("report_inits", values["report_inits"], below)
+    values["leave_one_out"] = app.names(
+        "leave_one_out", values["leave_one_out"], transforms.KERNELS
+    )
+    return InferenceJob(**values, data_dir=app.DATA_DIR.value, download=app.DOWNLOAD.value)
 
 
 def run() -> None:

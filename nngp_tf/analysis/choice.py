@@ -16,7 +16,7 @@ from nngp_tf.analysis.comparison import Comparison
 from nngp_tf.analysis.signals import NNGP
 
 # Of these the best fixed regulariser is chosen; a score of likelihoods is on another scale.
-_CRITERIA = ("test_accuracy@fixed", "/loo_accuracy@fixed", "all_images_loo_accuracy@fixed")
+_CRITERIA = ("test_accuracy@fixed", "loo_accuracy@fixed")
 
 
 @dataclasses.dataclass(frozen=True)

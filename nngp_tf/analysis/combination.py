@@ -20,7 +20,7 @@ from nngp_tf.analysis.signals import Signal
 METHODS = ("rank average", "regression")
 _FOLDS = 10
 _REPEATS = 5
-_FEWEST = 10  # Architectures that a regression is fitted to.
+FEWEST = 10  # Architectures that a regression is fitted to.
 _PENALTIES = np.logspace(-3, 3, 13)
 
 
@@ -65,11 +65,8 @@ def cross_validated_regression(
     from sklearn.model_selection import KFold
 
     num = len(truth)
-    if num < _FEWEST:
-        raise ValueError(
-            f"a cross-validated regression needs at least {_FEWEST} architectures, got {num}"
-        )
-    inputs = np.stack([scipy.stats.rankdata(score) for score in scores], axis=1) / num
+    _check_enough(num)
+    inputs = _ranked(scores)
     predictions = np.zeros(num)
     for repeat in range(_REPEATS):
         folds = KFold(_FOLDS, shuffle=True, random_state=seed + repeat)
@@ -78,6 +75,26 @@ def cross_validated_regression(
             model.fit(inputs[fit], scipy.stats.rankdata(truth[fit]) / len(fit))
             predictions[predict] += model.predict(inputs[predict]) / _REPEATS
     return predictions
+
+
+def rank_regression(
+    truth: np.ndarray, scores: Sequence[np.ndarray], others: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return predictions [n] of other architectures from a fit to these.
+
+    Args:
+      truth: [N] of those fitted to.
+      scores: Vectors [N], of the same.
+      others: Vectors [n], the same scores of those predicted; ranked among themselves.
+
+    Raises:
+      ValueError: If there are fewer than 10 architectures to fit to.
+    """
+    from sklearn.linear_model import RidgeCV
+
+    _check_enough(len(truth))
+    model = RidgeCV(_PENALTIES).fit(_ranked(scores), scipy.stats.rankdata(truth) / len(truth))
+    return model.predict(_ranked(others))
 
 
 def combine(
@@ -93,7 +110,7 @@ def combine(
     """
     scores = [part.values for part in parts]
     combined = {"rank average": rank_average(scores)}
-    if len(truth) >= _FEWEST:
+    if len(truth) >= FEWEST:
         combined["regression"] = cross_validated_regression(truth, scores, seed)
     return [
         CombinationRow(
@@ -106,3 +123,13 @@ def combine(
         )
         for method, score in combined.items()
     ]
+
+
+def _ranked(scores):
+    """Return shares of the ranks [N, scores], so that fits to other numbers of them compare."""
+    return np.stack([scipy.stats.rankdata(score) / len(score) for score in scores], axis=1)
+
+
+def _check_enough(num):
+    if num < FEWEST:
+        raise ValueError(f"a regression on ranks needs at least {FEWEST} architectures, got {num}")

@@ -10,6 +10,8 @@ Names are SOURCE/QUANTITY, and SOURCE/QUANTITY@RULE where a rule chooses the reg
     nngp/loo_accuracy@0.001                        at this regulariser for every architecture
     nngp/-test_nll@best                            a minus: negated, since smaller is better
     nngp/test_accuracy@best,inits=2                from the first two initialisations alone
+    nngp/standardised_loo_accuracy@best            of another kernel, over all the images
+    nngp/profile                                   all of these in one; nngp_tf.analysis.profile
     short/validation_accuracy_4                    after 4 epochs
     table/parameters
 """
@@ -39,6 +41,7 @@ class Signal:
       family: Name shared by signals that differ in one setting alone; None for others.
       setting: That setting: the regulariser, the initialisations or the epochs.
       is_shown: Whether a comparison shows it unless asked otherwise.
+      in_profile: Whether it is part of its source's profile; see `nngp_tf.analysis.profile`.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Signal:
     family: str | None = None
     setting: float | None = None
     is_shown: bool = True
+    in_profile: bool = False
 
     @property
     def source(self) -> str:

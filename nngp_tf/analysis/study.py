@@ -18,6 +18,7 @@ from nngp_tf.analysis.bootstrap import Bootstrap
 from nngp_tf.analysis.comparison import Comparison, compare
 from nngp_tf.analysis.estimates import Estimate
 from nngp_tf.analysis.partial_correlation import partial_spearman
+from nngp_tf.analysis.profile import add_profiles
 from nngp_tf.analysis.signals import NNGP, SIZE, TRAINING, Signal, Source
 
 SPLITS = ("none", "half")
@@ -139,6 +140,8 @@ def study(sources: Sequence[Source], settings: Settings) -> Study:
     choice = choice_lib.choose(chosen_on, fixes_regularisers=settings.signals is None)
     if settings.signals is None:
         whole, reported = (_with_fixed(c, choice.fixed) for c in (whole, reported))
+    if settings.signals is None:
+        reported = add_profiles(reported, chosen_on if is_split else None, settings.seed)
     reference = settings.reference or _reference(reported)
     score = settings.score or (choice.best if is_split and choice.best else reference)
     thresholds = settings.thresholds

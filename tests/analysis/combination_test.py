@@ -5,7 +5,12 @@ import pytest
 
 from nngp_tf.analysis import metrics
 from nngp_tf.analysis.bootstrap import Bootstrap
-from nngp_tf.analysis.combination import combine, cross_validated_regression, rank_average
+from nngp_tf.analysis.combination import (
+    combine,
+    cross_validated_regression,
+    rank_average,
+    rank_regression,
+)
 from nngp_tf.analysis.signals import NNGP, Signal
 
 pytestmark = pytest.mark.fast
@@ -73,3 +78,15 @@ def test_too_few_for_a_regression():
     (row,) = combine(np.arange(9.0), parts, Bootstrap(9))
     assert row.method == "rank average"
     assert row.kendall_tau.value == pytest.approx(1)
+
+
+def test_a_fit_to_others():
+    rng = np.random.default_rng(0)
+    first, second, useless = rng.normal(size=(3, 200))
+    truth = first - second
+    fitted, other = np.arange(120), np.arange(120, 200)
+    scores = [first, second, useless]
+    found = rank_regression(truth[fitted], [s[fitted] for s in scores], [s[other] for s in scores])
+    assert metrics.kendall_tau(truth[other], found).value > 0.8
+    with pytest.raises(ValueError, match="at least 10 architectures, got 9"):
+        rank_regression(truth[:9], [first[:9]], [first[9:]])

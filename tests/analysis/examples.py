@@ -109,7 +109,9 @@ def invented(tmp_path, seed=0):
             i,
             scores(i),
             scans_by_inits={"1": scan(test_accuracy=scores(i))},
-            scan_all=scan(loo_accuracy=scores(i)),
+            leave_one_out={
+                "plain": {"scan": scan(loo_accuracy=scores(i)), "spectrum": {"log_mean": 1.0}}
+            },
         )
         for i in range(SIZE)
     ]

@@ -37,6 +37,7 @@ def test_choices_of_the_regulariser():
         "nngp/loo_accuracy@best": 0.5,
         "nngp/-test_nll@best": 1.0,
         "nngp/-loo_nll@best": -4.0,
+        "nngp/-loo_error@best": 0.0,
         "nngp/log_marginal_likelihood@best": -10.0,
         "nngp/test_accuracy@0.1": 0.6,
         "nngp/-test_nll@10": -2.0,
@@ -127,17 +128,51 @@ def test_fewer_initialisations():
     np.testing.assert_array_equal(of_two.cost_multiply_adds, [120_000])
 
 
-def test_leave_one_out_over_all_images():
+def test_leave_one_out_of_other_kernels():
     row = examples.nngp_row(
-        0, [0.1, 0.2, 0.3], scan_all=examples.scan(loo_accuracy=[0.7, 0.6, 0.5])
+        0,
+        [0.1, 0.2, 0.3],
+        leave_one_out={
+            "standardised": {
+                "scan": examples.scan(loo_accuracy=[0.7, 0.6, 0.5], loo_error=[0.9, 0.8, 0.85]),
+                "spectrum": {"effective_rank": 12.0, "alignment": None},
+            }
+        },
     )
+    failed = examples.nngp_row(1, None)
+    signals = by_name(source(row, failed))
+    best = signals["nngp/standardised_loo_accuracy@best"]
+    np.testing.assert_array_equal(best.values, [0.7, np.nan])
+    assert best.label == "leave-one-out accuracy, standardised kernel, all images"
+    np.testing.assert_array_equal(best.cost_multiply_adds, [240_000, 240_000])
+    error = signals["nngp/-standardised_loo_error@best"]
+    np.testing.assert_array_equal(error.values, [-0.8, np.nan])
+    assert best.is_shown
+    assert error.is_shown
+    assert not signals["nngp/-standardised_loo_nll@best"].is_shown
+    assert not [name for name in signals if "standardised_test" in name]
+
+    profile = {name: signal for name, signal in signals.items() if signal.in_profile}
+    assert set(profile) == {
+        *(f"nngp/standardised_loo_accuracy@{value}" for value in ("0.001", "0.1", "10")),
+        *(f"nngp/-standardised_loo_error@{value}" for value in ("0.001", "0.1", "10")),
+        *("nngp/standardised_effective_rank", "nngp/standardised_alignment"),
+    }
+    ranks = profile["nngp/standardised_effective_rank"]
+    np.testing.assert_array_equal(ranks.values, [12.0, np.nan])
+    assert not any(signal.is_shown for signal in profile.values())
+
+
+def test_older_runs():
+    """Their leave-one-out over all images is of the plain kernel, and without errors."""
+    scan = examples.scan(loo_accuracy=[0.7, 0.6, 0.5])
+    del scan["loo_error"]
+    row = examples.nngp_row(0, [0.1, 0.2, 0.3], scan_all=scan)
+    del row["scan"]["loo_error"]
     signals = by_name(source(row))
-    best = signals["nngp/all_images_loo_accuracy@best"]
-    np.testing.assert_array_equal(best.values, [0.7])
-    assert best.label == "leave-one-out accuracy, all images"
-    np.testing.assert_array_equal(best.cost_multiply_adds, [240_000])
-    np.testing.assert_array_equal(signals["nngp/all_images_loo_accuracy@10"].values, [0.5])
-    assert not [name for name in signals if "all_images_test" in name]
+    np.testing.assert_array_equal(signals["nngp/plain_loo_accuracy@best"].values, [0.7])
+    # Not even as missing values, which would leave every architecture out.
+    assert not [name for name in signals if "loo_error" in name]
 
 
 def test_different_regularisers_in_one_run_are_refused():

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nngp_tf.data import benchmark_cache, nasbench_records
@@ -106,6 +106,7 @@ def test_columns_of_another_version(tmp_path, table, monkeypatch, caplog):
     assert "is of another version" in caplog.text
 
 
+@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255), cut=st.booleans())
 def test_damaged_columns(tmp_path_factory, content, place, change, cut):
     path = tmp_path_factory.getbasetemp() / "damaged"

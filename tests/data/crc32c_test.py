@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nngp_tf.data import crc32c
@@ -33,6 +33,7 @@ def test_published_values(data, checksum):
     assert record_files.crc32c(data) == checksum
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(min_size=1, max_size=80),
     cuts=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 80)), min_size=1, max_size=12),

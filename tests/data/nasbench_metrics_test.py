@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nngp_tf.data import nasbench_metrics
@@ -65,6 +65,7 @@ def test_malformed_messages(message, problem):
         nasbench_metrics.parse(message)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_message_or_refused(message):
     try:
@@ -96,6 +97,7 @@ def test_other_messages_of_the_usual_size():
     np.testing.assert_array_equal(evaluations[1], EVALUATIONS)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 154), st.integers(1, 255))
 def test_a_changed_byte_changes_the_numbers_or_the_layout(position, change):
     """Both ways to read a message agree on it."""

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nngp_tf.data import nasbench_parsing
@@ -162,6 +162,7 @@ def test_blocks_without_records():
     assert [len(column) for column in runs] == [0] * 8
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(USUAL) - 1), st.integers(0, 255)), max_size=3),
     st.integers(0, 2),

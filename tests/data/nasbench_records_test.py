@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nngp_tf.data import nasbench_records
@@ -130,6 +130,7 @@ DAMAGE = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(DAMAGE)
 @example(([], 0, (0, b"")))
 @example(([], 5, (0, b"")))

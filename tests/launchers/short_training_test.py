@@ -50,11 +50,11 @@ def arguments(run_dir, *more, **parameters):
     ]
 
 
-def start(*arguments):
+def start(*arguments, **environment):
     return subprocess.Popen(
         [sys.executable, "-m", "launchers.short_training", *arguments],
         cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -208,6 +208,12 @@ def test_training_that_diverges_is_a_row(cells, launch, tmp_path):
     (row,) = rows(tmp_path)
     assert row["status"] == "failed"
     assert "in epoch 1: try a lower learning_rate" in row["error"]
+    launch(*run)
+    assert rows(tmp_path) == [row]
+    launch(*run, "--retry_failed")
+    (again,) = rows(tmp_path)
+    assert again["error"] == row["error"]
+    assert again["seconds"] != row["seconds"]
 
 
 def test_a_finished_run_prints_its_results_again(whole, cells, launch):
@@ -265,6 +271,7 @@ def test_bad_parameters(launch, tmp_path, parameters, message):
     ("more", "message"),
     [
         (["--strategy=cloud"], "strategy must be one of cpu, gpu, .* got 'cloud'"),
+        (["--shard=2/2"], "--shard is written I/N .* got '2/2'"),
         (["--truth=none.csv"], r"there is no benchmark file at none\.csv"),
         (["--gin_file=configs/none.gin"], r"gin: Unable to open file: configs/none\.gin"),
         (["more"], "unexpected argument 'more': launchers take flags only"),
@@ -272,6 +279,17 @@ def test_bad_parameters(launch, tmp_path, parameters, message):
 )
 def test_bad_flags(launch, tmp_path, more, message):
     assert_refused(*launch(*arguments(tmp_path / "run", *more)), message)
+
+
+def test_several_processes(tmp_path):
+    cluster = {"worker": ["localhost:1"]}
+    task = {"type": "worker", "index": 0}
+    environment = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+    code, out, error = finish(
+        start(*arguments(tmp_path / "run", "--strategy=multi_worker"), **environment)
+    )
+    said = [line for line in error.splitlines() if line.startswith("short_training: ")]
+    assert_refused(code, out, "\n".join(said), "training does not run under .* 'multi_worker'")
 
 
 def test_no_run_directory(launch):

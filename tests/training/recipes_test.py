@@ -11,7 +11,8 @@ pytestmark = pytest.mark.fast
 
 def test_the_benchmarks_recipe():
     # nasbench/lib/config.py: batch_size, learning_rate (0.1 for each of two cores),
-    # lr_decay_method, momentum, weight_decay; nasbench/lib/model_builder.py: epsilon 1.0, decay left at 0.9.
+    # lr_decay_method, momentum, weight_decay; nasbench/lib/model_builder.py: epsilon 1.0, decay
+    # left at 0.9.
     recipe = recipes.NASBENCH101
     assert (recipe.batch_size, recipe.peak_learning_rate, recipe.schedule) == (256, 0.2, "cosine")
     assert (recipe.momentum, recipe.rho, recipe.epsilon) == (0.9, 0.9, 1.0)
