@@ -1,6 +1,7 @@
 """One score from all that leave-one-out says of a network: its profile.
 
 ranks of every leave-one-out accuracy, error and summary of the spectrum, of every kernel
+[-> beside them those of the parameters and multiply-adds]
 -> ridge regression of the truth's rank, fitted to other architectures
 
 A few dozen architectures with a known truth are enough for the fit; it needs no further training.
@@ -14,11 +15,11 @@ import numpy as np
 
 from nngp_tf.analysis.combination import FEWEST, cross_validated_regression, rank_regression
 from nngp_tf.analysis.comparison import Comparison
-from nngp_tf.analysis.signals import NNGP, Signal
+from nngp_tf.analysis.signals import NNGP, SIZE, Signal
 
 
 def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int) -> Comparison:
-    """Show a signal SOURCE/profile after the other scores of each run that holds profiles.
+    """Show SOURCE/profile and SOURCE/profile_and_size after the scores of each run with profiles.
 
     Args:
       comparison: Whose architectures are scored.
@@ -45,25 +46,29 @@ def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int
             for name in names
             if np.isfinite(comparison[name].values).all() and np.isfinite(fit[name].values).all()
         ]
-        if names:
-            comparison = _show(comparison, _profile(comparison, fitted_on, names, source, seed))
+        if not names:
+            continue
+        sizes = [s.name for s in comparison.signals if s.source == source and s.kind == SIZE]
+        for quantity, parts in {"profile": names, "profile_and_size": names + sizes}.items():
+            signal = _profile(comparison, fitted_on, parts, f"{source}/{quantity}", seed)
+            comparison = _show(comparison, signal)
     return comparison
 
 
-def _profile(comparison, fitted_on, names, source, seed):
-    scores = [comparison[name].values for name in names]
+def _profile(comparison, fitted_on, names, name, seed):
+    scores = [comparison[part].values for part in names]
     if fitted_on is None:
         values = cross_validated_regression(comparison.truth.values, scores, seed)
-        how = "cross-validated on these architectures"
+        how = "cross-validated"
     else:
         values = rank_regression(
-            fitted_on.truth.values, [fitted_on[name].values for name in names], scores
+            fitted_on.truth.values, [fitted_on[part].values for part in names], scores
         )
         how = "fitted to the other half"
     return dataclasses.replace(
         comparison[names[0]],
-        name=f"{source}/profile",
-        label=f"profile: {len(names)} leave-one-out scores in a regression, {how}",
+        name=name,
+        label=f"{name.partition('/')[2].replace('_', ' ')} ({len(names)} numbers, {how})",
         values=values,
         kind=NNGP,
         family=None,

@@ -8,14 +8,14 @@ import pytest
 from nngp_tf.analysis import metrics
 from nngp_tf.analysis.comparison import compare
 from nngp_tf.analysis.profile import add_profiles
-from nngp_tf.analysis.signals import NNGP, Signal, Source
+from nngp_tf.analysis.signals import NNGP, SIZE, Signal, Source
 
 pytestmark = pytest.mark.fast
 
-SIZE = 120
+NUM = 120
 
 
-def comparison(seed=0, informative=True, size=SIZE):
+def comparison(seed=0, informative=True, size=NUM):
     """Two parts of a profile whose difference is the truth, or says nothing of it."""
     rng = np.random.default_rng(seed)
     level, truth, noise = rng.normal(size=(3, size))
@@ -44,11 +44,10 @@ def test_predicts_what_no_part_does():
     alone = metrics.kendall_tau(whole.truth.values, whole["nngp/first"].values).value
     found = add_profiles(whole, None, seed=0)
     assert tau(found) > 0.7 > 0.4 > alone
-    assert found.shown == ("nngp/other", "nngp/profile")
+    assert found.shown == ("nngp/other", "nngp/profile", "nngp/profile_and_size")
     signal = found["nngp/profile"]
     # The part that failed somewhere is left out.
-    assert signal.label.startswith("profile: 2 leave-one-out scores")
-    assert "cross-validated" in signal.label
+    assert signal.label == "profile (2 numbers, cross-validated)"
     assert not signal.in_profile
 
 
@@ -66,6 +65,17 @@ def test_is_fitted_to_the_other_half():
     truth = dataclasses.replace(reported.truth, values=reported.truth.values[::-1])
     again = add_profiles(dataclasses.replace(reported, truth=truth), fitted, seed=0)
     np.testing.assert_array_equal(again["nngp/profile"].values, found["nngp/profile"].values)
+
+
+def test_size_helps_where_it_counts():
+    whole = comparison(informative=False)
+    size = Signal("nngp/parameters", "parameters", np.exp(whole.truth.values), SIZE)
+    with_size = dataclasses.replace(whole, signals=(*whole.signals, size))
+    found = add_profiles(with_size, None, seed=0)
+    assert abs(tau(found)) < 0.3
+    values = found["nngp/profile_and_size"].values
+    assert metrics.kendall_tau(found.truth.values, values).value > 0.8
+    assert found["nngp/profile_and_size"].label == "profile and size (3 numbers, cross-validated)"
 
 
 def test_without_profiles_nothing_changes():
