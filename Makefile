@@ -2,7 +2,6 @@
 # PYTHON=... chooses the interpreter of an environment that does not exist yet.
 
 PYTHON ?= python3
-DEMO_CONFIG ?= configs/nasbench101_digits.gin
 
 SHELL := /bin/sh
 OLDEST = 'tensorflow-cpu==2.20.*; platform_machine in "x86_64 AMD64"' \
@@ -51,9 +50,15 @@ test-fast: setup  ## Run the fast tests only.
 	.venv/bin/python -m pytest -m fast
 
 demo: export TF_CPP_MIN_LOG_LEVEL = 2
-demo: setup  ## Score a few networks on scikit-learn's digits, afresh, into runs/demo.
+demo: setup  ## Score, train and compare 24 small networks on scikit-learn's digits, afresh, into runs/demo.
 	rm -rf runs/demo
-	.venv/bin/python -m launchers.nngp_inference --gin_file=$(DEMO_CONFIG) --run_dir=runs/demo
+	.venv/bin/python -m launchers.nngp_inference --gin_file=configs/demo.gin --run_dir=runs/demo/nngp
+	.venv/bin/python -m launchers.short_training --gin_file=configs/demo_training.gin --run_dir=runs/demo/short
+	.venv/bin/python -m launchers.short_training --gin_file=configs/demo_training.gin \
+		--gin_param="short_training.num_epochs = 6" --gin_param="short_training.report_epochs = (6,)" \
+		--run_dir=runs/demo/long
+	.venv/bin/python -m launchers.compare --run=nngp=runs/demo/nngp --run=short=runs/demo/short \
+		--run=long=runs/demo/long --out=runs/demo/report
 
 clean:  ## Remove the environments and all that was built; keep runs/.
 	rm -rf .venv .venv-oldest .venv-preflight build dist *.egg-info .hypothesis .pytest_cache .ruff_cache

@@ -45,6 +45,8 @@ def nngp_inference(
     seed: int = 0,
     batch_norm: str = "one_update",
     stem_filters: int = 128,
+    num_stacks: int = 3,
+    modules_per_stack: int = 3,
     image_size: int | None = None,
     channel_mean: Sequence[float] | None = None,
     channel_std: Sequence[float] | None = None,
@@ -73,6 +75,8 @@ def nngp_inference(
       seed: Of images, architectures and initialisations.
       batch_norm: "one_update", "batch_statistics" or "initial".
       stem_filters: Width of the networks of NAS-Bench-101.
+      num_stacks: Their stacks of cells.
+      modules_per_stack: Cells in a stack.
       image_size: Side to which images are resized; their own size unless given.
       channel_mean: Of the standardisation; computed unless given.
       channel_std: Of the standardisation; computed unless given.

@@ -38,6 +38,8 @@ def short_training(
     recipe: str = "nasbench101",
     seed: int = 0,
     stem_filters: int = 128,
+    num_stacks: int = 3,
+    modules_per_stack: int = 3,
     image_size: int | None = None,
     preprocessing: str = "resize",
     channel_mean: Sequence[float] | None = None,
@@ -71,6 +73,8 @@ def short_training(
       recipe: "nasbench101" or "mnasnet"; see `nngp_tf.training.recipes.Recipe`, as do the next.
       seed: Of images, architectures, weights, the order of the images and their augmentation.
       stem_filters: Width of the networks of NAS-Bench-101.
+      num_stacks: Their stacks of cells.
+      modules_per_stack: Cells in a stack.
       image_size: Side to which images are resized; their own size unless given.
       preprocessing: "resize" or "mnasnet"; see `nngp_tf.data.images.load_images`.
       channel_mean: Of the standardisation; computed unless given.
@@ -99,6 +103,8 @@ def short_training(
         num_epochs=num_epochs,
         seed=seed,
         stem_filters=stem_filters,
+        num_stacks=num_stacks,
+        modules_per_stack=modules_per_stack,
         image_size=image_size,
         batch_size=batch_size,
         steps_per_execution=steps_per_execution,
@@ -141,12 +147,23 @@ def short_training(
         preprocessing=preprocessing,
         download=app.DOWNLOAD.value,
     )
-    networks = build_networks(selected, images.x_train.shape[1:], images.num_classes, stem_filters)
+    networks = build_networks(
+        selected,
+        images.x_train.shape[1:],
+        images.num_classes,
+        stem_filters,
+        num_stacks,
+        modules_per_stack,
+    )
     # These choose among results or say how fast they come; the others decide what they are.
     for name in (
         *("num_architectures", "jit_compile", "steps_per_execution", "tensorboard", "backup"),
     ):
         del config[name]
+    # What is not asked for leaves the configuration as it was before it could be.
+    for name in ("num_stacks", "modules_per_stack"):
+        if config[name] == 3:
+            del config[name]
     config |= {"dataset": images.name, "batch_size": settings.recipe.batch_size}
     directory = RunDirectory(
         run_dir,

@@ -22,8 +22,6 @@ _RULES = (
     ("loo_error", "best"),
     ("log_marginal_likelihood", "best"),
 )
-# Not shown of leave-one-out over all images, where each kernel has its own rows.
-_HIDDEN_OF_ALL_IMAGES = "loo_nll"
 # What enters the profile, at every regulariser.
 _PROFILE = ("loo_accuracy", "loo_error")
 _WORDS = {
@@ -102,7 +100,7 @@ def _chosen(scans, criterion, rule, values):
     label = f"{_WORDS[criterion]}{_CHOICES[rule]}"
     if (criterion, rule, scans.kernel) == ("test_accuracy", "best", ""):
         label = "test accuracy, best regulariser (authors')"
-    is_hidden = bool(scans.kernel) and criterion == _HIDDEN_OF_ALL_IMAGES
+    is_hidden = bool(scans.kernel) and criterion not in _PROFILE
     # A curve against the number of initialisations.
     family = {"family": f"{_quantity(scans, criterion)}@{rule},inits", "setting": scans.num_inits}
     return _signal(

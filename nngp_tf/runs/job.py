@@ -33,6 +33,8 @@ _LATER = {
     "classes": None,
     "balanced": False,
     "preprocessing": "resize",
+    "num_stacks": 3,
+    "modules_per_stack": 3,
 }
 
 
@@ -52,6 +54,8 @@ class InferenceJob:
       seed: Of images, architectures and initialisations.
       batch_norm: "one_update", "batch_statistics" or "initial".
       stem_filters: Width of the networks of NAS-Bench-101.
+      num_stacks: Their stacks of cells.
+      modules_per_stack: Cells in a stack.
       image_size: Side to which images are resized; None for their own.
       channel_mean: Of the standardisation; None computes it.
       channel_std: Of the standardisation; None computes it.
@@ -79,6 +83,8 @@ class InferenceJob:
     seed: int
     batch_norm: str
     stem_filters: int
+    num_stacks: int
+    modules_per_stack: int
     image_size: int | None
     channel_mean: float | Sequence[float] | None
     channel_std: float | Sequence[float] | None
@@ -159,7 +165,11 @@ class InferenceJob:
             if config[name] == unasked:
                 del config[name]
         config |= {"dataset": images.name, "compute_dtype": settings.compute_dtype}
-        return Prepared(images, settings, extras, config, self.stem_filters)
+        sizes = {
+            name: getattr(self, name)
+            for name in ("stem_filters", "num_stacks", "modules_per_stack")
+        }
+        return Prepared(images, settings, extras, config, sizes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,20 +181,20 @@ class Prepared:
       settings: Of the kernel, with a precision.
       extras: What is reported besides the scan.
       config: What the numbers depend on; see `nngp_tf.runs.store.RunDirectory`.
-      stem_filters: See `InferenceJob`.
+      sizes: Of networks of NAS-Bench-101; see `InferenceJob`.
     """
 
     images: ImageData
     settings: KernelSettings
     extras: Extras
     config: dict[str, Any]
-    stem_filters: int
+    sizes: dict[str, int]
 
     def networks(self, architectures: Iterable[architectures_lib.Architecture]) -> list[Network]:
         """Make the network of each architecture, as a value; see `build_networks`."""
         images = self.images
         return build_networks(
-            architectures, images.x_train.shape[1:], images.num_classes, self.stem_filters
+            architectures, images.x_train.shape[1:], images.num_classes, **self.sizes
         )
 
 

@@ -16,6 +16,8 @@ def build_networks(
     input_shape: tuple[int, int, int],
     num_classes: int,
     stem_filters: int = 128,
+    num_stacks: int = 3,
+    modules_per_stack: int = 3,
 ) -> list[Network]:
     """Make the network of each architecture, as a value.
 
@@ -23,13 +25,17 @@ def build_networks(
       architectures: Cells of NAS-Bench-101, or networks of MNAS.
       input_shape: Height, width and channels of the images.
       num_classes: Width of the classifier.
-      stem_filters: Width of the networks of NAS-Bench-101; those of MNAS have their own.
+      stem_filters: Width of the networks of NAS-Bench-101; those of MNAS have sizes of their own.
+      num_stacks: Stacks of cells of those of NAS-Bench-101.
+      modules_per_stack: Cells in a stack.
 
     Raises:
       ValueError: As the builders of the models.
     """
     return [
-        Nasbench101Network(architecture, input_shape, num_classes, stem_filters)
+        Nasbench101Network(
+            architecture, input_shape, num_classes, stem_filters, num_stacks, modules_per_stack
+        )
         if isinstance(architecture, nasbench101.Cell)
         else MnasNetwork(architecture, input_shape, num_classes)
         for architecture in architectures

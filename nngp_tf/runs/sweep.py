@@ -16,17 +16,16 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from nngp_tf.kernels import running_kernels
 from nngp_tf.kernels.strategy import build_strategy
-from nngp_tf.runs import failures, inference, job, lock, table
+from nngp_tf.runs import failures, files, inference, job, lock, rescoring, table
 from nngp_tf.runs import record as record_lib
-from nngp_tf.runs.errors import LostError, RunEndedError
+from nngp_tf.runs.errors import RunEndedError
 from nngp_tf.runs.networks import Network
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.search_spaces import mnas, nasbench101
@@ -117,8 +116,7 @@ def plan(sweep: Sweep, share_size: int) -> list[Share]:
     selected = sweep.job.select()
     prepared = sweep.job.prepare(tf.distribute.get_strategy(), sweep.run_dir)
     networks = prepared.networks(selected)
-    with RunDirectory(sweep.run_dir, prepared.config, writable=False):
-        pass
+    _check_run(sweep.run_dir, prepared.config)
     done = stored_keys(sweep.run_dir, only_ok=sweep.retry_failed)
     todo = [network for network in networks if network.key not in done]
     if todo:
@@ -185,9 +183,7 @@ def compute(share: Share, sweep: Sweep) -> dict[str, int]:
                 if network.key in directory.rows:
                     continue
                 _check_driver(sweep.driver)
-                row = inference.evaluate(
-                    network, prepared.images, prepared.settings, strategy, prepared.extras
-                )
+                row = _evaluate(network, prepared, strategy)
                 directory.append(row)
                 series.add(row)
                 counts["rows"] += 1
@@ -202,8 +198,46 @@ def _prepared(text):
     sweep = Sweep.from_json(text)
     strategy = build_strategy(sweep.strategy, sweep.tpu, sweep.logical_cpus)
     prepared = sweep.job.prepare(strategy, sweep.run_dir)
-    inference.keep_labels(prepared.images, prepared.extras)
+    if (features_dir := prepared.extras.features_dir) is not None:
+        images = prepared.images
+        files.make_directory(features_dir)
+        labels = np.concatenate([images.y_train, images.y_test])
+        rescoring.save_labels(features_dir, labels, images.num_classes)
     return prepared, strategy
+
+
+def _evaluate(network, prepared, strategy):
+    """Return the row of a network, be it a failed one."""
+    start = time.perf_counter()
+    settings = prepared.settings
+    try:
+        return inference.infer(network, prepared.images, settings, strategy, prepared.extras)
+    except failures.ENDING:
+        raise
+    except Exception as error:
+        seconds = time.perf_counter() - start
+        recorded = {n: getattr(settings, n) for n in ("num_inits", "batch_norm", "compute_dtype")}
+        row = failures.failed_row(network, recorded, error, seconds)
+        logging.warning("%s failed: %s", row["key"], row["error"])
+        return row
+
+
+def _check_run(run_dir, config):
+    """Check that a directory holds no other run, without reading its rows."""
+    try:
+        record = record_lib.read(run_dir)
+    except OSError as error:
+        raise ValueError(
+            f"run directory {run_dir} cannot be read ({error.strerror}): name another"
+        ) from error
+    differing = (
+        record_lib.differences(json.loads(json.dumps(config)), record.config) if record else ""
+    )
+    if differing:
+        raise ValueError(
+            f"run directory {run_dir} was made with another configuration ({differing}): name a "
+            "new directory, or go back to that configuration"
+        )
 
 
 def _check(network: Network, prepared: job.Prepared) -> None:

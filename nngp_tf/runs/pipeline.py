@@ -1,0 +1,135 @@
+"""The Apache Beam pipeline of a sweep: on one machine, or on Dataflow, Flink or Spark.
+
+    sweep.jsonl -> a line a share -> reshuffled -> each computed by a worker -> (rows, failed)
+
+Rows go to the run directory as they are computed, not through the pipeline: what it hands on are
+numbers. Retries are the engine's. Beam's own runner for one machine makes none and waits forever
+for a worker process that ended; `on_lost_worker` tells of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import apache_beam as beam
+from absl import logging
+from apache_beam.metrics import Metrics
+from apache_beam.options import pipeline_options
+
+from nngp_tf.runs import files, sweep
+from nngp_tf.runs.errors import RunEndedError
+
+PLAN = "sweep.jsonl"
+LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
+_WORKER_THREAD = "run_worker"
+_EXIT_CODE = re.compile(r"exited with return code (-?\d+)")
+
+
+class Compute(beam.DoFn):
+    """Computes shares; images and programs are kept by the process."""
+
+    def __init__(self, text: str):
+        """Take the sweep as text, which is all that workers get."""
+        self._text = text
+        self._rows = Metrics.counter("nngp_sweep", "rows")
+        self._failed = Metrics.counter("nngp_sweep", "failed")
+
+    def process(self, line: str) -> Iterator[str]:
+        """Compute the share of a line, and yield how many rows that added."""
+        counts = sweep.compute(sweep.Share.from_json(line), sweep.Sweep.from_json(self._text))
+        self._rows.inc(counts["rows"])
+        self._failed.inc(counts["failed"])
+        yield json.dumps(counts)
+
+
+def options(flags: Sequence[str]) -> pipeline_options.PipelineOptions:
+    """Return Beam's options of flags; on one machine, workers are processes.
+
+    Raises:
+      ValueError: If Beam does not know a flag, where it would be the one to know.
+    """
+    flags = list(flags)
+    found = pipeline_options.PipelineOptions(flags)
+    runner = found.view_as(pipeline_options.StandardOptions).runner
+    if is_local(found):
+        if not any(flag.startswith("--direct_running_mode") for flag in flags):
+            flags.append("--direct_running_mode=multi_processing")
+        found = pipeline_options.PipelineOptions(flags)
+    if is_local(found) or runner == "DataflowRunner":
+        unknown = found.get_all_options(retain_unknown_options=True).keys()
+        unknown -= pipeline_options.PipelineOptions().get_all_options().keys()
+        if unknown:
+            name = sorted(unknown)[0]
+            raise ValueError(f"neither nngp_sweep nor Beam's {runner} knows the flag --{name}")
+    return found
+
+
+def is_local(found: pipeline_options.PipelineOptions) -> bool:
+    """Whether the workers are processes of this machine that end with the driver."""
+    runner = found.view_as(pipeline_options.StandardOptions).runner or LOCAL_RUNNERS[0]
+    return runner.rpartition(".")[2] in LOCAL_RUNNERS
+
+
+def num_local_workers(found: pipeline_options.PipelineOptions) -> int:
+    """Return how many worker processes there will be on this machine; 0 for one a core."""
+    return found.view_as(pipeline_options.DirectOptions).direct_num_workers
+
+
+def run(
+    shares: Sequence[sweep.Share],
+    described: sweep.Sweep,
+    found: pipeline_options.PipelineOptions,
+    on_lost_worker: Callable[[int], None],
+) -> None:
+    """Compute shares, and return when the pipeline has ended.
+
+    Args:
+      shares: What lacks rows.
+      described: What the workers are told.
+      found: Beam's options.
+      on_lost_worker: Called with the exit code of a worker process of this machine that ended while
+        the pipeline waits for it; it must not return.
+
+    Raises:
+      RunEndedError: If the pipeline fails.
+    """
+    path = files.join(described.run_dir, PLAN)
+    files.make_directory(described.run_dir)
+    content = "".join(f"{share.to_json()}\n" for share in shares)
+    files.write(path, content.encode(), writer="sweep")
+    before = threading.excepthook
+    threading.excepthook = _hook(before, on_lost_worker)
+    try:
+        with beam.Pipeline(options=found) as pipeline:
+            lines = pipeline | "Plan" >> beam.io.ReadFromText(path)
+            spread = lines | "Spread" >> beam.Reshuffle()
+            _ = spread | "Compute" >> beam.ParDo(Compute(described.to_json()))
+    except Exception as error:
+        logging.debug("pipeline", exc_info=True)
+        raise RunEndedError(
+            f"the pipeline failed ({_reason(error)}): see to the cause, then start again; the rows "
+            "that are stored stay"
+        ) from error
+    finally:
+        threading.excepthook = before
+
+
+def _hook(before, on_lost_worker):
+    def hook(arguments):
+        ended = _EXIT_CODE.search(str(arguments.exc_value))
+        if arguments.thread and arguments.thread.name == _WORKER_THREAD and ended:
+            on_lost_worker(int(ended[1]))
+        before(arguments)
+
+    return hook
+
+
+def _reason(error):
+    """Return what a worker said: the last line of the traceback that Beam hands on."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    text = (errors or [line for line in lines if line] or [type(error).__name__])[-1]
+    return text.partition(" [while running")[0]
