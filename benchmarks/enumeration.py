@@ -1,6 +1,6 @@
 """Seconds and peak memory of enumerating the space, against md5 hashes in plain Python.
 
-python -m benchmarks.enumeration [--md5_vertices=6] [--out=enumeration.json]
+python -m benchmarks.enumeration [--md5_vertices=6] [--json=enumeration.json]
 
 A process for every turn, since the enumeration is remembered:
 

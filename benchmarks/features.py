@@ -1,6 +1,6 @@
 """Images per second through networks whose weights are drawn and calibrated.
 
-python -m benchmarks.features [--repeats=15] [--out=features.json]
+python -m benchmarks.features [--repeats=15] [--json=features.json]
 
 Eight cells that span the sizes of the space, at full size, run by the shared program; against
 

@@ -1,6 +1,6 @@
 """Time and peak memory of a kernel over images and initialisations, and against neural-tangents.
 
-python -m benchmarks.kernel [--neural_tangents_python=PATH/bin/python] [--out=kernel.json]
+python -m benchmarks.kernel [--neural_tangents_python=PATH/bin/python] [--json=kernel.json]
 
 A process for each point: N training images at one M, M initialisations at one N, or with
 `--full_grid` all pairs. The peer is `neural_tangents.monte_carlo_kernel_fn` on two 3x3 convolutions

@@ -1,6 +1,6 @@
 """Images per second through mobile networks whose weights are drawn and calibrated.
 
-python -m benchmarks.mnas_features [--image_size=64] [--repeats=15] [--out=mnas_features.json]
+python -m benchmarks.mnas_features [--image_size=64] [--repeats=15] [--json=mnas_features.json]
 
 MnasNet-A1 and five networks sampled from the search space, run by the shared programs; against
 

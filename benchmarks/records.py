@@ -1,6 +1,6 @@
 """Records per second and peak memory of reading the official file of NAS-Bench-101.
 
-python -m benchmarks.records [--num_records=1000000] [--file_dir=/tmp] [--out=records.json]
+python -m benchmarks.records [--num_records=1000000] [--file_dir=/tmp] [--json=records.json]
 
 A synthetic file in the official format, with real cells and checksums, which is removed at the end.
 A process for every turn:

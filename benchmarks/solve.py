@@ -1,6 +1,6 @@
 """The scan of 20 regularisers, against solving anew for each one.
 
-python -m benchmarks.solve [--num_train=500,1000,2000,4000] [--out=solve.json]
+python -m benchmarks.solve [--num_train=500,1000,2000,4000] [--json=solve.json]
 
 Kernels of random ReLU features, half as many test as training images, 10 classes:
 

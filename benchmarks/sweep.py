@@ -1,6 +1,6 @@
 """The authors' protocol: seconds a network, split by phase, and against plain Keras.
 
-python -m benchmarks.sweep [--num_networks=250] [--out=sweep.json]
+python -m benchmarks.sweep [--num_networks=250] [--json=sweep.json]
 
 The networks of the authors' notebook on CIFAR-10, 100 training and 200 test images, 2
 initialisations (random images where there is no CIFAR-10), in three passes. One network of each

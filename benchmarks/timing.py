@@ -28,7 +28,7 @@ from absl import flags
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MEBIBYTE = 2.0**20
 
-OUT = flags.DEFINE_string("out", None, "JSON file to write.")
+JSON = flags.DEFINE_string("json", None, "JSON file to write.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contestant.", lower_bound=1)
 SHARED_DATA = flags.DEFINE_string(
     "shared_data",
@@ -229,7 +229,7 @@ def report(
     targets: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Print header, tables, targets and notes, and write them to `--out`.
+    """Print header, tables, targets and notes, and write them to `--json`.
 
     Args:
       benchmark: Name of the script.
@@ -257,7 +257,7 @@ def report(
         print(f"{each['what']}: {_text(each['value'])}, target {each['target']}: {outcome}")
     for note in notes:
         print(f"note: {note}")
-    if OUT.value:
+    if JSON.value:
         content = {
             "benchmark": benchmark,
             "about": described,
@@ -266,7 +266,7 @@ def report(
             "targets": list(targets),
             "notes": list(notes),
         }
-        path = pathlib.Path(OUT.value)
+        path = pathlib.Path(JSON.value)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n")
         print(f"wrote {path}")

@@ -20,6 +20,7 @@ from nngp_tf.runs.errors import RunEndedError
 _GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Gin configuration files, later ones last.")
 _GIN_PARAMS = flags.DEFINE_multi_string("gin_param", [], "Gin bindings, applied after the files.")
 RUN_DIR = flags.DEFINE_string("run_dir", None, "Run directory.")
+OUT = flags.DEFINE_string("out", None, "Directory, or for tpu_preflight JSON file, to write to.")
 RESUME = flags.DEFINE_bool(
     "resume", True, "Go on with a run found in the directory; --noresume refuses it instead."
 )

@@ -21,7 +21,6 @@ _RUNS = flags.DEFINE_multi_string(
 _TABLES = flags.DEFINE_multi_string(
     "table", [], "Benchmark file, PATH or NAME=PATH; may be repeated."
 )
-_OUT = flags.DEFINE_string("out", None, "Directory of what is written.")
 
 
 @gin.configurable
@@ -60,7 +59,7 @@ def compare(
       The line that names the report.
     """
     asked = Settings(**locals())
-    out = app.required(_OUT)
+    out = app.required(app.OUT)
     app.check_integers(k=k, num_resamples=num_resamples, seed=seed)
     figures.require_matplotlib()
     loaded = sources.load(_RUNS.value, _TABLES.value)

@@ -42,7 +42,6 @@ FAMILIES = flags.DEFINE_list(
     [str(family) for family in preflight.FAMILIES],
     "Numbers of output feeders whose programs to compile.",
 )
-OUT = flags.DEFINE_string("out", None, "File to write the results to, as JSON.")
 
 # Arguments of both nngp_inference and `preflight.Protocol`.
 _NUMBERS = ("stem_filters", "num_train", "num_test", "num_inits", "batch_size", "calibration_size")
@@ -60,7 +59,7 @@ def tpu_preflight() -> str:
     if unknown := set(families) - set(preflight.FAMILIES):
         known = ", ".join(map(str, preflight.FAMILIES))
         raise ValueError(f"--families must be of {known}, got {min(unknown)}")
-    _check_out(OUT.value)
+    _check_out(app.OUT.value)
     tpu_compile.check_topology(topology)
     space = preflight.estimate_space(protocol, topology, EFFICIENCY.value)
     rows = []
@@ -69,19 +68,23 @@ def tpu_preflight() -> str:
         print(preflight.line(row, space), flush=True)
         rows.append(row)
     print(preflight.summary(rows, space, protocol, topology))
-    if OUT.value:
+    if app.OUT.value:
         result = {
             "topology": str(topology),
             "protocol": dataclasses.asdict(protocol),
             "programs": rows,
             "space": space,
         }
-        with tf.io.gfile.GFile(OUT.value, "w") as file:
+        with tf.io.gfile.GFile(app.OUT.value, "w") as file:
             file.write(json.dumps(result, indent=2) + "\n")
     failed = sum(not row["compiles"] for row in rows)
     if failed:
         sys.exit(f"tpu_preflight: {failed} of {len(rows)} programs do not compile for {topology}")
-    return f"wrote {OUT.value}" if OUT.value else f"{len(rows)} programs compile for {topology}"
+    return (
+        f"wrote {app.OUT.value}"
+        if app.OUT.value
+        else f"{len(rows)} programs compile for {topology}"
+    )
 
 
 def configured_protocol(image_shape: list[int] | None = None) -> preflight.Protocol:

@@ -238,11 +238,9 @@ def _compiled(network, images, settings, strategy):
     kept = max((x.momentum for x in optimisation.batch_norms(model)), default=0.0)
     kept **= steps * settings.num_epochs
     if kept > _INITIAL_STATISTICS:
-        logging.log_first_n(
-            logging.WARNING,
+        logging.warning(
             "the %d steps of training leave %.0f%% of the first moving statistics of batch "
             "normalisation, which spoils validation: give batch_norm_momentum, 0.9 say",
-            1,
             steps * settings.num_epochs,
             100 * kept,
         )

@@ -20,7 +20,7 @@ ABSENT = "--shared_data=absent"
 
 def run(module, out, *flags, repeats=1):
     path = out / "result.json"
-    command = [sys.executable, "-m", module, f"--out={path}", f"--repeats={repeats}", *flags]
+    command = [sys.executable, "-m", module, f"--json={path}", f"--repeats={repeats}", *flags]
     done = subprocess.run(command, capture_output=True, text=True, cwd=timing.ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(path.read_text())
