@@ -12,6 +12,7 @@ _SUBPACKAGES = (
     "models",
     "runs",
     "search_spaces",
+    "training",
 )
 
 __all__ = ["__version__", *_SUBPACKAGES]

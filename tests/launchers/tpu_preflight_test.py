@@ -278,8 +278,8 @@ def test_gin_says_what_is_compiled(launch, compiler, tmp_path):
         ([CONFIG, "--tpu_topology=v5e:2x2x2"], "TPU topology 'v5e:2x2x2' must have 2 sides"),
         (["--tpu_topology=v5e:2x2"], "gin binds no parameter of nngp_inference"),
         (
-            ["--tpu_topology=v5e:2x2", "--gin_param=short_training.seed = 1"],
-            "gin: No configurable matching 'short_training'",
+            ["--tpu_topology=v5e:2x2", "--gin_param=nothing.seed = 1"],
+            "gin: No configurable matching 'nothing'",
         ),
         (
             [CONFIG, "--tpu_topology=v5e:2x2", "--gin_param=nngp_inference.space = 'mnas'"],

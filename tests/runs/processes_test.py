@@ -84,11 +84,11 @@ def small_disk(tmp_path):
 
 
 def test_killed_at_thirty_random_moments(tmp_path):
-    number, kills, rng = 600, 0, random.Random(0)
+    number, kills, rng = 3000, 0, random.Random(0)
     while kills < 30:
         process = start(tmp_path / "run", number)
         assert process.stdout.readline() == "open\n", process.communicate()
-        time.sleep(rng.uniform(0, 0.06))
+        time.sleep(rng.uniform(0, 0.04))
         process.send_signal(signal.SIGKILL)
         out, _ = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL, "it ended before it was killed"

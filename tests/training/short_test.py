@@ -12,6 +12,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from absl import logging
 import tensorflow as tf
 
 from nngp_tf.data.images import load_images
@@ -215,6 +216,8 @@ def test_mixed_precision(whole, images, compute_dtype):
 
 
 def test_slow_statistics_are_warned_of(images, caplog):
+    # Said once a process: forget what other tests have made it say.
+    logging._log_counter_per_token.clear()
     recipe = dataclasses.replace(RECIPE, batch_norm_momentum=None)
     short.train(TINY, images, dataclasses.replace(SETTINGS, recipe=recipe, num_epochs=1))
     # 0.997 ** 3
