@@ -12,8 +12,8 @@ import math
 import keras
 import numpy as np
 import pytest
-from absl import logging
 import tensorflow as tf
+from absl import logging
 
 from nngp_tf.data.images import load_images
 from nngp_tf.models import Nasbench101Network
