@@ -61,5 +61,5 @@ demo: setup  ## Score, train and compare 24 small networks on scikit-learn's dig
 		--run=long=runs/demo/long --out=runs/demo/report
 
 clean:  ## Remove the environments and all that was built; keep runs/.
-	rm -rf .venv .venv-oldest .venv-preflight build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-preflight .venv-beam build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

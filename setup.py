@@ -48,6 +48,8 @@ setuptools.setup(
         "figures": ["matplotlib>=3.8"],
         # jax2tf and the lowering that launchers.tpu_preflight borrows of it change with versions.
         "preflight": ["jax>=0.10,<0.11", "libtpu>=0.0.52,<0.1"],
+        "beam": ["apache-beam>=2.77,<3", "psutil>=5.9"],
+        "tensorboard": ["tensorboard>=2.19"],
         "search": ["pyglove>=0.4.4"],
         "test": [
             "hypothesis>=6.100",
@@ -61,6 +63,7 @@ setuptools.setup(
         "console_scripts": [
             "nngp-compare = launchers.compare:run",
             "nngp-inference = launchers.nngp_inference:run",
+            "nngp-sweep = launchers.sweep:run",
             "nngp-rescore = launchers.rescore:run",
             "nngp-status = launchers.status:run",
             "short-training = launchers.short_training:run",
