@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-NUM_CELLS = 3
+NUM_CELLS = 4
 
 
 def commands():
