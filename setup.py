@@ -53,6 +53,7 @@ setuptools.setup(
         "search": ["pyglove>=0.4.4"],
         "test": [
             "hypothesis>=6.100",
+            "psutil>=5.9",
             "pyglove>=0.4.4",
             "pytest>=8.0",
             "pytest-timeout>=2.3",
