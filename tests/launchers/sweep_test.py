@@ -1,24 +1,22 @@
 """The sweep launcher with Beam's worker processes, of which one is killed."""
 
-import ast
 import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 
 import psutil
 import pytest
 
 from nngp_tf.runs import table
+from tests import environments
 
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ENVIRONMENT = ROOT / ".venv-beam"
 NUMBER = 12
 PARAMETERS = {
     "architectures": f'"range:0:{NUMBER}"',
@@ -38,41 +36,10 @@ VARIABLES = {
 }
 
 
-def beam_requirements():
-    """The extra [beam] of setup.py."""
-    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())):
-        if isinstance(node, ast.keyword) and node.arg == "extras_require":
-            return ast.literal_eval(node.value)["beam"]
-    raise AssertionError("setup.py has no extras")
-
-
 @pytest.fixture(scope="module")
 def beam_python():
-    """A Python that sees this one's packages and has Beam, which wants older ones of some."""
-    requirements = beam_requirements()
-    python = ENVIRONMENT / "bin" / "python"
-    stamp = ENVIRONMENT / "setup.stamp"
-    packages = sysconfig.get_path("purelib")
-    wanted = "\n".join([*requirements, sys.version, packages, ""])
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        inner = subprocess.check_output(
-            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-        )
-        # Unlike a bare path, this also follows the .pth files that it finds there.
-        line = f"import site; site.addsitedir({packages!r})\n"
-        (pathlib.Path(inner.strip()) / "tested_environment.pth").write_text(line)
-        install = [python, "-m", "pip", "install", "--progress-bar=off", *requirements]
-        subprocess.run(install, check=True, capture_output=True, text=True, timeout=600)
-    except subprocess.CalledProcessError as error:
-        reason = (error.stderr or "").strip().splitlines()[-1:] or [str(error)]
-        pytest.skip(f"{' and '.join(requirements)} cannot be installed: {reason[0]}")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"{ENVIRONMENT} cannot be made: {error}")
-    stamp.write_text(wanted)
-    return python
+    """A Python that has Beam, which wants older versions of some packages."""
+    return environments.python_with_extra("beam")
 
 
 def start(python, launcher, run_dir, *more):

@@ -1,13 +1,11 @@
 """The TPU preflight: what it refuses and prints, and the TPU compiler where pip can install it."""
 
-import ast
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import sysconfig
 
 import gin
 import pytest
@@ -18,11 +16,11 @@ from launchers import app, tpu_preflight
 from nngp_tf.kernels import tpu_compile
 from nngp_tf.kernels.tpu_compile import Compilation, CompilationError
 from nngp_tf.runs import preflight
+from tests import environments
 
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ENVIRONMENT = ROOT / ".venv-preflight"
 CONFIG = "--gin_file=configs/nasbench101_cifar10.gin"
 SMALL = [
     "--gin_file=configs/nasbench101_digits.gin",
@@ -33,41 +31,10 @@ SMALL = [
 ]
 
 
-def preflight_requirements():
-    """The extra [preflight] of setup.py."""
-    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())):
-        if isinstance(node, ast.keyword) and node.arg == "extras_require":
-            return ast.literal_eval(node.value)["preflight"]
-    raise AssertionError("setup.py has no extras")
-
-
 @pytest.fixture(scope="module")
 def preflight_python():
-    """A Python that sees this one's packages and has the extra besides; made once in the tree."""
-    requirements = preflight_requirements()
-    python = ENVIRONMENT / "bin" / "python"
-    stamp = ENVIRONMENT / "setup.stamp"
-    packages = sysconfig.get_path("purelib")
-    wanted = "\n".join([*requirements, sys.version, packages, ""])
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        inner = subprocess.check_output(
-            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-        )
-        # Unlike a bare path, this also follows the .pth files that it finds there.
-        line = f"import site; site.addsitedir({packages!r})\n"
-        (pathlib.Path(inner.strip()) / "tested_environment.pth").write_text(line)
-        install = [python, "-m", "pip", "install", "--progress-bar=off", *requirements]
-        subprocess.run(install, check=True, capture_output=True, text=True, timeout=600)
-    except subprocess.CalledProcessError as error:
-        reason = (error.stderr or "").strip().splitlines()[-1:] or [str(error)]
-        pytest.skip(f"{' and '.join(requirements)} cannot be installed: {reason[0]}")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"{ENVIRONMENT} cannot be made: {error}")
-    stamp.write_text(wanted)
-    return python
+    """A Python that has the TPU compiler."""
+    return environments.python_with_extra("preflight")
 
 
 def run(python, *arguments):
