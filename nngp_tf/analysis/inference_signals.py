@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from nngp_tf.analysis.scan_signals import Scans, scan_signals
-from nngp_tf.analysis.signals import NNGP, SIZE, Signal, Source, column, free
+from nngp_tf.analysis.signals import NNGP, SIZE, STRUCTURE, Signal, Source, column, free
 from nngp_tf.gaussian_process.scan import CRITERIA
 from nngp_tf.kernels.monte_carlo import DEFAULT_CALIBRATION_SIZE
 from nngp_tf.models import Nasbench101Network
 from nngp_tf.runs.reading import RunRecord
 from nngp_tf.search_spaces.nasbench101 import Cell
+from nngp_tf.search_spaces.nasbench101_structure import structure
 
 _IMAGE_SIZE = 32  # Of the digits and of CIFAR-10.
 
@@ -50,6 +51,7 @@ def inference_source(run: RunRecord, name: str) -> Source:
         for size, values in sizes.items()
         if values is not None
     ]
+    signals += _structure(run, name)
     return Source(
         name=name,
         path=run.path,
@@ -108,6 +110,24 @@ def _spectra(run, name, network):
                 )
             )
     return signals
+
+
+def _structure(run, name):
+    """Return signals of what can be read off the cells, of NAS-Bench-101."""
+    if run.config.get("space") != "nasbench101":
+        return []
+    numbers = [structure(Cell.from_text(row["architecture"])) for row in run.rows]
+    return [
+        Signal(
+            name=f"{name}/{quantity}",
+            label=quantity.replace("_", " "),
+            values=np.array([of_cell[quantity] for of_cell in numbers]),
+            kind=STRUCTURE,
+            is_shown=False,
+            **free(len(run.rows)),
+        )
+        for quantity in dict.fromkeys(quantity for of_cell in numbers for quantity in of_cell)
+    ]
 
 
 def _kernels(run):

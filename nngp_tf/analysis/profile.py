@@ -1,10 +1,16 @@
 """One score from all that leave-one-out says of a network: its profile.
 
 ranks of every leave-one-out accuracy, error and summary of the spectrum, of every kernel
-[-> beside them those of the parameters and multiply-adds]
+[-> beside them those of the parameters and multiply-adds, and of the structure]
 -> ridge regression of the truth's rank, fitted to other architectures
 
 A few dozen architectures with a known truth are enough for the fit; it needs no further training.
+Since a fit to what costs nothing may do as well, that is shown beside it:
+
+    profile                      the kernels alone
+    profile_and_size             with parameters and multiply-adds
+    profile_size_and_structure   and with what can be read off the architecture
+    size_and_structure           these without any kernel
 """
 
 from __future__ import annotations
@@ -15,11 +21,11 @@ import numpy as np
 
 from nngp_tf.analysis.combination import FEWEST, cross_validated_regression, rank_regression
 from nngp_tf.analysis.comparison import Comparison
-from nngp_tf.analysis.signals import NNGP, SIZE, Signal
+from nngp_tf.analysis.signals import NNGP, SIZE, STRUCTURE, Signal
 
 
 def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int) -> Comparison:
-    """Show SOURCE/profile and SOURCE/profile_and_size after the scores of each run with profiles.
+    """Show the fitted scores, SOURCE/profile and so on, after the others of each run with profiles.
 
     Args:
       comparison: Whose architectures are scored.
@@ -48,8 +54,17 @@ def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int
         ]
         if not names:
             continue
-        sizes = [s.name for s in comparison.signals if s.source == source and s.kind == SIZE]
-        for quantity, parts in {"profile": names, "profile_and_size": names + sizes}.items():
+        sizes, structure = (
+            [s.name for s in comparison.signals if s.source == source and s.kind == kind]
+            for kind in (SIZE, STRUCTURE)
+        )
+        fits = {"profile": names, "profile_and_size": names + sizes}
+        if structure:
+            fits |= {
+                "profile_size_and_structure": names + sizes + structure,
+                "size_and_structure": sizes + structure,
+            }
+        for quantity, parts in fits.items():
             signal = _profile(comparison, fitted_on, parts, f"{source}/{quantity}", seed)
             comparison = _show(comparison, signal)
     return comparison
@@ -70,7 +85,7 @@ def _profile(comparison, fitted_on, names, name, seed):
         name=name,
         label=f"{name.partition('/')[2].replace('_', ' ')} ({len(names)} numbers, {how})",
         values=values,
-        kind=NNGP,
+        kind=NNGP if any(comparison[part].kind == NNGP for part in names) else STRUCTURE,
         family=None,
         setting=None,
         is_shown=True,

@@ -12,6 +12,7 @@ Names are SOURCE/QUANTITY, and SOURCE/QUANTITY@RULE where a rule chooses the reg
     nngp/test_accuracy@best,inits=2                from the first two initialisations alone
     nngp/standardised_loo_accuracy@best            of another kernel, over all the images
     nngp/profile                                   all of these in one; nngp_tf.analysis.profile
+    nngp/num_conv3x3                               read off the architecture
     short/validation_accuracy_4                    after 4 epochs
     table/parameters
 """
@@ -22,7 +23,7 @@ import dataclasses
 
 import numpy as np
 
-NNGP, TRAINING, SIZE = KINDS = ("nngp", "training", "size")
+NNGP, TRAINING, SIZE, STRUCTURE = KINDS = ("nngp", "training", "size", "structure")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Signal:
       name: As described at the top of this module; unique in a comparison.
       label: For people, who see it under its source's name.
       values: [N], NaN where missing.
-      kind: "nngp", "training" or "size".
+      kind: "nngp", "training", "size" or "structure".
       cost_seconds: What each value costs [N], NaN where unknown; None where none is known.
       cost_multiply_adds: As `cost_seconds`, in multiply-adds; a training step counts as three
         passes of its images.

@@ -19,7 +19,7 @@ from nngp_tf.analysis.comparison import Comparison, compare
 from nngp_tf.analysis.estimates import Estimate
 from nngp_tf.analysis.partial_correlation import partial_spearman
 from nngp_tf.analysis.profile import add_profiles
-from nngp_tf.analysis.signals import NNGP, SIZE, TRAINING, Signal, Source
+from nngp_tf.analysis.signals import NNGP, SIZE, STRUCTURE, TRAINING, Signal, Source
 
 SPLITS = ("none", "half")
 AUTHORS_SCORE = "/test_accuracy@best"
@@ -223,7 +223,8 @@ class _Applications:
         self._bootstrap, self._settings = bootstrap, settings
         others = [s for s in comparison.shown_signals() if s.name != score.name]
         self._training = [s for s in others if s.kind == TRAINING]
-        self._parameters = [s for s in others if s.kind == SIZE and s.label == "parameters"]
+        parameters = [s for s in others if s.kind == SIZE and s.label == "parameters"]
+        self._untrained = parameters + [s for s in others if s.kind == STRUCTURE]
 
     def reductions(self) -> dict[str, list[reduction.ReductionRow]]:
         found = {}
@@ -255,10 +256,10 @@ class _Applications:
         return rows
 
     def _groups(self):
-        yield from ([p] for p in self._parameters)
+        yield from ([u] for u in self._untrained)
         for training in self._training:
             yield [training]
-            yield from ([p, training] for p in self._parameters)
+            yield from ([u, training] for u in self._untrained)
 
     def _known(self, signals):
         """Return truth, signals and resamples of the architectures that have all the values."""

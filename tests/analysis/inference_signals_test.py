@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from nngp_tf.analysis.inference_signals import inference_source
+from nngp_tf.analysis.signals import STRUCTURE
 from nngp_tf.models import Nasbench101Network
 from nngp_tf.search_spaces.nasbench101 import Cell
+from nngp_tf.search_spaces.nasbench101_structure import structure
 from tests.analysis import examples
 
 pytestmark = pytest.mark.fast
@@ -106,7 +108,7 @@ def test_multiply_adds_follow_from_the_architecture_where_rows_lack_them():
 
 def test_without_test_images_there_are_no_test_scores():
     names = by_name(source(examples.nngp_row(0, [0.1, 0.2, 0.3]), num_test=0))
-    assert not [name for name in names if "test_" in name]
+    assert not [name for name in names if name.startswith(("nngp/test_", "nngp/-test_"))]
     assert "nngp/loo_accuracy@best" in names
 
 
@@ -180,3 +182,17 @@ def test_different_regularisers_in_one_run_are_refused():
     rows = [examples.nngp_row(0, [0.1] * 3), examples.nngp_row(1, [0.1] * 3, scan=other)]
     with pytest.raises(ValueError, match="2 different lists of regularisers"):
         source(*rows)
+
+
+def test_structure_of_cells():
+    signals = by_name(source(examples.nngp_row(0, [0.1, 0.2, 0.3]), space="nasbench101"))
+    expected = structure(Cell.from_text(examples.CELL))
+    found = {s.name: s.values for s in signals.values() if s.kind == STRUCTURE}
+    assert {f"nngp/{name}": [number] for name, number in expected.items()} == found
+    assert not any(s.is_shown or s.cost_seconds.any() for s in signals.values() if s.name in found)
+
+
+def test_other_spaces_have_no_structure():
+    row = examples.nngp_row(0, [0.1, 0.2, 0.3]) | {"architecture": "r1_k3_s11_e1_i32_o16_se0.25"}
+    signals = by_name(source(row, space="mnas"))
+    assert not any(signal.kind == STRUCTURE for signal in signals.values())

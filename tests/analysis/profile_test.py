@@ -8,7 +8,7 @@ import pytest
 from nngp_tf.analysis import metrics
 from nngp_tf.analysis.comparison import compare
 from nngp_tf.analysis.profile import add_profiles
-from nngp_tf.analysis.signals import NNGP, SIZE, Signal, Source
+from nngp_tf.analysis.signals import NNGP, SIZE, STRUCTURE, Signal, Source
 
 pytestmark = pytest.mark.fast
 
@@ -76,6 +76,31 @@ def test_size_helps_where_it_counts():
     values = found["nngp/profile_and_size"].values
     assert metrics.kendall_tau(found.truth.values, values).value > 0.8
     assert found["nngp/profile_and_size"].label == "profile and size (3 numbers, cross-validated)"
+
+
+def test_beside_what_can_be_read_off_the_architecture():
+    whole = comparison()
+    rng = np.random.default_rng(1)
+    half = whole.truth.values + rng.normal(size=NUM)
+    structure = Signal("nngp/num_edges", "num edges", half, STRUCTURE, is_shown=False)
+    parameters = Signal("nngp/parameters", "parameters", rng.normal(size=NUM), SIZE)
+    known = dataclasses.replace(whole, signals=(*whole.signals, parameters, structure))
+    found = add_profiles(known, None, seed=0)
+    assert found.shown[1:] == (
+        "nngp/profile",
+        "nngp/profile_and_size",
+        "nngp/profile_size_and_structure",
+        "nngp/size_and_structure",
+    )
+    taus = {
+        name: metrics.kendall_tau(found.truth.values, found[name].values).value
+        for name in found.shown
+    }
+    assert taus["nngp/size_and_structure"] < taus["nngp/profile"]
+    assert taus["nngp/profile_and_size"] < taus["nngp/profile_size_and_structure"]
+    assert found["nngp/profile_size_and_structure"].kind == NNGP
+    assert found["nngp/size_and_structure"].kind == STRUCTURE
+    assert found["nngp/size_and_structure"].label.startswith("size and structure (2 numbers")
 
 
 def test_without_profiles_nothing_changes():
