@@ -9,6 +9,7 @@ from nngp_tf.analysis.figures_cost import CostPoint, against_cost, pareto_front
 from nngp_tf.analysis.figures_curves import (
     against_diag_reg,
     against_num_inits,
+    against_num_known,
     learning_curves,
     pqetp_curves,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "against_cost",
     "against_diag_reg",
     "against_num_inits",
+    "against_num_known",
     "combination",
     "learning_curves",
     "pareto_front",

@@ -99,6 +99,33 @@ def against_num_inits(
 
 
 @fs.style()
+def against_num_known(
+    num_known: npt.ArrayLike, curves: Mapping[str, Sequence[Estimate]], measure_name: str
+) -> Figure:
+    """Draw a measure against the number of networks whose truth is known.
+
+    Args:
+      num_known: [K].
+      curves: For each score, K estimates.
+      measure_name: What is estimated.
+
+    Raises:
+      ValueError: If a curve has another length, a number is not positive, or matplotlib is not
+        installed.
+    """
+    num_known = _checked(num_known, "num_known", curves, positive=True)
+    figure, axes = fs.new_figure(_HEIGHT)
+    axes.set_xscale("log")
+    axes.set_xticks(num_known, [f"{number:g}" for number in num_known])
+    axes.minorticks_off()
+    undefined = _draw(figure, axes, num_known, curves)
+    fs.label_axes(axes, "Networks with a known truth", measure_name)
+    fs.note(axes, "Bands: 95% of the draws of who is known.", fs.missing(undefined))
+    fs.finish(figure, _in_words(measure_name, "the known networks", num_known, curves))
+    return figure
+
+
+@fs.style()
 def learning_curves(
     curves: Mapping[str, Sequence[tuple[float, float]]],
     measure_name: str = "Validation accuracy",

@@ -23,6 +23,9 @@ from nngp_tf.analysis.combination import FEWEST, cross_validated_regression, ran
 from nngp_tf.analysis.comparison import Comparison
 from nngp_tf.analysis.signals import NNGP, SIZE, STRUCTURE, Signal
 
+# With the truth of fewer a fit predicts no better than the authors' score, which needs none.
+ENOUGH = 50
+
 
 def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int) -> Comparison:
     """Show the fitted scores, SOURCE/profile and so on, after the others of each run with profiles.
@@ -40,17 +43,30 @@ def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int
     fit = comparison if fitted_on is None else fitted_on
     if len(fit) < FEWEST:
         return comparison
+    for name, parts in profile_parts(comparison, fit).items():
+        signal = _profile(comparison, fitted_on, parts, name, seed)
+        comparison = _show(comparison, signal)
+    return comparison
+
+
+def profile_parts(comparison: Comparison, *others: Comparison) -> dict[str, list[str]]:
+    """Return the signals that each fitted score rests on, by its name; none without profiles.
+
+    A regulariser at which the kernel of any architecture fails says nothing of the others, and is
+    left out.
+
+    Args:
+      comparison: Which signals there are.
+      *others: Where they have to be finite as well.
+    """
+    found = {}
     for source in dict.fromkeys(signal.source for signal in comparison.signals):
         names = [
             signal.name
             for signal in comparison.signals
-            if signal.source == source and signal.in_profile
-        ]
-        # A regulariser at which the kernel of any architecture fails says nothing of the others.
-        names = [
-            name
-            for name in names
-            if np.isfinite(comparison[name].values).all() and np.isfinite(fit[name].values).all()
+            if signal.source == source
+            and signal.in_profile
+            and all(np.isfinite(c[signal.name].values).all() for c in (comparison, *others))
         ]
         if not names:
             continue
@@ -58,16 +74,22 @@ def add_profiles(comparison: Comparison, fitted_on: Comparison | None, seed: int
             [s.name for s in comparison.signals if s.source == source and s.kind == kind]
             for kind in (SIZE, STRUCTURE)
         )
-        fits = {"profile": names, "profile_and_size": names + sizes}
+        found |= {f"{source}/profile": names, f"{source}/profile_and_size": names + sizes}
         if structure:
-            fits |= {
-                "profile_size_and_structure": names + sizes + structure,
-                "size_and_structure": sizes + structure,
+            found |= {
+                f"{source}/profile_size_and_structure": names + sizes + structure,
+                f"{source}/size_and_structure": sizes + structure,
             }
-        for quantity, parts in fits.items():
-            signal = _profile(comparison, fitted_on, parts, f"{source}/{quantity}", seed)
-            comparison = _show(comparison, signal)
-    return comparison
+    return found
+
+
+def best_profile(comparison: Comparison) -> str | None:
+    """Return the name of the fitted score with most parts that a comparison shows, if any."""
+    for quantity in ("profile_size_and_structure", "profile_and_size"):
+        for name in comparison.shown:
+            if name.partition("/")[2] == quantity:
+                return name
+    return None
 
 
 def _profile(comparison, fitted_on, names, name, seed):

@@ -18,7 +18,8 @@ from nngp_tf.analysis.bootstrap import Bootstrap
 from nngp_tf.analysis.comparison import Comparison, compare
 from nngp_tf.analysis.estimates import Estimate
 from nngp_tf.analysis.partial_correlation import partial_spearman
-from nngp_tf.analysis.profile import add_profiles
+from nngp_tf.analysis.profile import ENOUGH, add_profiles, best_profile
+from nngp_tf.analysis.profile_curves import ProfileCurve, profile_curves
 from nngp_tf.analysis.signals import NNGP, SIZE, STRUCTURE, TRAINING, Signal, Source
 
 SPLITS = ("none", "half")
@@ -46,8 +47,10 @@ class Settings:
         architectures, and everything is reported on the other.
       reference: Name of the signal with which the others are compared; the authors' score of the
         first run unless given.
-      score: Name of the signal that reduces and improves; unless given the reference, or with
-        split="half" the best on the half that chooses.
+      score: Name of the signal that reduces and improves; unless given the fitted
+        score with most parts (`nngp_tf.analysis.profile`) where there is one and the truth of 50
+        networks to fit it to; otherwise the reference, or with split="half" the best on the half
+        that chooses.
       fractions: Of the space that a reduction keeps.
     """
 
@@ -100,6 +103,7 @@ class Study:
       rows: The table of measures.
       regularisers: Tau at each regulariser, for each criterion of each run.
       initialisations: Tau at each number of initialisations.
+      known: Tau of the fitted scores by how many networks they are fitted to, over the whole.
       reductions: By each second score, a row a fraction.
       combinations: Of the score with others.
       partials: Partial rank correlations of the score.
@@ -117,6 +121,7 @@ class Study:
     rows: list[measures_table.MeasureRow]
     regularisers: list[Curve]
     initialisations: list[Curve]
+    known: list[ProfileCurve]
     reductions: dict[str, list[reduction.ReductionRow]]
     combinations: list[combination.CombinationRow]
     partials: list[PartialRow]
@@ -143,7 +148,7 @@ def study(sources: Sequence[Source], settings: Settings) -> Study:
     if settings.signals is None:
         reported = add_profiles(reported, chosen_on if is_split else None, settings.seed)
     reference = settings.reference or _reference(reported)
-    score = settings.score or (choice.best if is_split and choice.best else reference)
+    score = settings.score or _default_score(reported, len(chosen_on), choice, is_split, reference)
     thresholds = settings.thresholds
     if thresholds is None:
         tables = {source.name for source in sources if source.is_table}
@@ -165,6 +170,7 @@ def study(sources: Sequence[Source], settings: Settings) -> Study:
         score=score,
         rows=rows,
         regularisers=_curves(reported, bootstrap, "@fixed"),
+        known=profile_curves(whole, settings.seed),
         initialisations=[
             curve for curve in _curves(reported, bootstrap, ",inits") if len(curve.settings) > 1
         ],
@@ -190,6 +196,12 @@ def _reference(comparison):
     authors = [s.name for s in shown if s.name.endswith(AUTHORS_SCORE)]
     nngp = [s.name for s in shown if s.kind == NNGP]
     return (authors or nngp or [s.name for s in shown])[0]
+
+
+def _default_score(comparison, num_fitted, choice, is_split, reference):
+    if num_fitted >= ENOUGH and (profile := best_profile(comparison)):
+        return profile
+    return choice.best if is_split and choice.best else reference
 
 
 def _default_thresholds(comparison, tables):

@@ -98,6 +98,20 @@ def settings(study: Study) -> Figures:
     return drawn
 
 
+def known(study: Study) -> Figures:
+    """Draw tau of the fitted scores against the networks whose truth is known, a figure a run."""
+    by_run: dict[str, dict[str, tuple]] = {}
+    for curve in study.known:
+        source, _, quantity = curve.name.partition("/")
+        by_run.setdefault(source, {})[quantity.replace("_", " ")] = curve.estimates
+    drawn = {}
+    for source, curves in by_run.items():
+        figure = figures.against_num_known(study.known[0].num_known, curves, "Kendall's tau")
+        caption = f"Kendall's tau of {source}'s fitted scores on the networks not fitted to."
+        drawn[f"known_{source}.png"] = (caption, figure)
+    return drawn
+
+
 def reductions(study: Study) -> Figures:
     """Draw what reduction keeps and what is found in it, a figure for each signal that picks."""
     name = titles(study)

@@ -45,6 +45,7 @@ def build(study: Study, sources: Sequence[Source]) -> tuple[Report, study_figure
         (_exceedance, study_figures.exceedance(study)),
         (_costs, study_figures.costs(study)),
         (_settings, study_figures.settings(study)),
+        (_known, study_figures.known(study)),
         (_reduction, study_figures.reductions(study)),
         (_combination, study_figures.combinations(study)),
         (_learning, study_figures.learning(study, tables)),
@@ -135,6 +136,21 @@ def _costs(study):
 def _settings(study):
     text = "Each criterion at one regulariser for all architectures; fewer initialisations."
     return "Regularisers and initialisations", text, None
+
+
+def _known(study):
+    header = ["fitted score", "known networks", "Kendall's tau of the others"]
+    rows = [
+        [curve.name, number, estimate]
+        for curve in study.known
+        for number, estimate in zip(curve.num_known, curve.estimates, strict=True)
+    ]
+    text = (
+        "A fitted score needs the truth of some networks. Each is fitted to so many, drawn at "
+        "random twenty times, and predicts all the others: the mean, and the range of 95% of the "
+        "draws. The score without a kernel says what the same truth is worth by itself."
+    )
+    return "How many networks to train", text, Table(header, rows) if rows else None
 
 
 def _reduction(study):

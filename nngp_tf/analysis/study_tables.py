@@ -3,6 +3,7 @@
     table.csv           a row a signal: every measure with its interval, and costs
     signals.csv         a row an architecture: the truth and every signal, empty where missing
     curves.csv          Kendall's tau at each regulariser and at each number of initialisations
+    known.csv           tau of the fitted scores by the number of networks fitted to
     reductions.csv      a row a second score and fraction
     combinations.csv    a row a combination and part of it
     partials.csv        partial rank correlations
@@ -28,6 +29,7 @@ def csv_files(study: Study) -> dict[str, str]:
         "table.csv": _csv(_measures(study)),
         "signals.csv": _csv(_signals(study)),
         "curves.csv": _csv(_curves(study), "family", "setting", "value", "kendall_tau"),
+        "known.csv": _csv(_known(study), "score", "num_known", "kendall_tau"),
         "reductions.csv": _csv(_reductions(study), "first", "second", "fraction", "found"),
         "combinations.csv": _csv(_combinations(study), "parts", "method", "kendall_tau"),
         "partials.csv": _csv(_partials(study), "score", "given", "partial_spearman"),
@@ -82,6 +84,12 @@ def _curves(study):
                     "value": value,
                     "kendall_tau": estimate,
                 }
+
+
+def _known(study):
+    for curve in study.known:
+        for number, estimate in zip(curve.num_known, curve.estimates, strict=True):
+            yield {"score": curve.name, "num_known": number, "kendall_tau": estimate}
 
 
 def _reductions(study):

@@ -11,6 +11,7 @@ from nngp_tf.analysis.choice import choose
 from nngp_tf.analysis.comparison import compare
 from nngp_tf.analysis.findings import findings, titles
 from nngp_tf.analysis.inference_signals import inference_source
+from nngp_tf.analysis.signals import NNGP, SIZE, TRAINING, Signal, Source
 from nngp_tf.analysis.study import Settings, study
 from nngp_tf.analysis.study_tables import csv_files
 from nngp_tf.analysis.table_signals import table_source
@@ -42,7 +43,9 @@ def test_the_regulariser_that_is_best_on_the_data_is_marked(found):
     assert not by_name["nngp/test_accuracy@best"].is_chosen_here
     assert found.choice.best == "nngp/test_accuracy@0.1"
     assert found.choice.num_architectures == examples.SIZE
+    # There are too few networks for a fitted score.
     assert found.reference == found.score == "nngp/test_accuracy@best"
+    assert found.known == []
     # It stands with the scores of its run.
     kinds = [row.kind for row in found.rows]
     assert kinds[: kinds.count("nngp") + 1] == ["nngp"] * kinds.count("nngp") + ["structure"]
@@ -172,3 +175,30 @@ def test_signals_of_one_label_are_told_apart(tmp_path, sources):
 def test_bad_settings(sources, options, message):
     with pytest.raises(ValueError, match=message):
         study(sources, Settings(**{"num_resamples": 5} | options))
+
+
+def test_with_enough_known_networks_the_fitted_score_is_the_default(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0.9, 0.02, size=60)
+    keys = tuple(map(examples.key, range(60)))
+    parts = [
+        Signal("nngp/first", "first", truth + rng.normal(size=60), NNGP, in_profile=True),
+        Signal("nngp/parameters", "parameters", rng.normal(size=60), SIZE),
+        Signal("nngp/truth", "truth", truth, TRAINING, is_shown=False, setting=1.0),
+    ]
+    few, enough = (
+        study(
+            [Source("nngp", "run", keys[:n], tuple(s.take(np.arange(n)) for s in parts))],
+            Settings(truth="nngp/truth", num_resamples=5),
+        )
+        for n in (49, 60)
+    )
+    assert few.score == few.reference == enough.reference == "nngp/first"
+    assert few.known == []
+    assert enough.score == "nngp/profile_and_size"
+    assert [curve.num_known for curve in enough.known] == [(12, 25)] * 2
+    rows = csv.DictReader(io.StringIO(csv_files(enough)["known.csv"]))
+    assert [(row["score"], row["num_known"]) for row in rows][:2] == [
+        ("nngp/profile", "12"),
+        ("nngp/profile", "25"),
+    ]
