@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ Figures = dict[str, tuple[str, "Figure"]]
 _MOST_SCATTERS = 8
 _MOST_CURVES = 8
 _MOST_LEARNING_CURVES = 60
+_FIT = re.compile(r" \(\d+ numbers, [^)]*\)")  # How a score was fitted.
 _COSTS = {
     "multiply_adds": "Multiply-adds an architecture",
     "seconds": "Seconds an architecture",
@@ -136,7 +138,8 @@ def combinations(study: Study) -> Figures:
     """Draw tau of the combinations beside their parts, and partial rank correlations."""
     if not study.combinations:
         return {}
-    name = titles(study)
+    # The labels here are of several signals each.
+    name = {signal: _FIT.sub("", title) for signal, title in titles(study).items()}
     tau = {row.name: row.kendall_tau for row in study.rows}
     parts = dict.fromkeys(part for row in study.combinations for part in row.parts)
     # A score that is not shown has no row.
