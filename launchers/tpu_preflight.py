@@ -20,7 +20,7 @@ from absl import flags
 from launchers import app
 from launchers.nngp_inference import nngp_inference
 from nngp_tf.kernels import tpu_compile
-from nngp_tf.runs import preflight
+from nngp_tf.runs import mnas_preflight, preflight
 
 TPU_TOPOLOGY = flags.DEFINE_string(
     "tpu_topology", None, "Generation and grid of chips: v5e:2x2, v6e:4x4, v4:2x2x1."
@@ -35,16 +35,20 @@ EFFICIENCY = flags.DEFINE_float(
 IMAGE_SHAPE = flags.DEFINE_list(
     "image_shape",
     None,
-    "Height, width and channels of the images; unset: 32,32,3, or gin's image_size.",
+    "Height, width and channels of the images; unset: gin's image_size, or 32,32,3, of MNAS "
+    "224,224,3.",
 )
 FAMILIES = flags.DEFINE_list(
     "families",
-    [str(family) for family in preflight.FAMILIES],
-    "Numbers of output feeders whose programs to compile.",
+    None,
+    "Which programs to compile. NAS-Bench-101: numbers of output feeders; unset: all. MNAS: the "
+    "layers of a1, MnasNet-A1, or all of the space, which takes hours; unset: a1.",
 )
 
-# Arguments of both nngp_inference and `preflight.Protocol`.
-_NUMBERS = ("stem_filters", "num_train", "num_test", "num_inits", "batch_size", "calibration_size")
+# The sides of images where gin gives none.
+_IMAGE_SIZES = {"nasbench101": 32, "mnas": 224}
+# Arguments of both nngp_inference and the protocols.
+_NUMBERS = ("num_train", "num_test", "num_inits", "batch_size", "calibration_size")
 
 
 def tpu_preflight() -> str:
@@ -55,19 +59,20 @@ def tpu_preflight() -> str:
     """
     topology = tpu_compile.Topology.parse(app.required(TPU_TOPOLOGY))
     protocol = configured_protocol(IMAGE_SHAPE.value and _integers(IMAGE_SHAPE, 3))
-    families = _integers(FAMILIES)
-    if unknown := set(families) - set(preflight.FAMILIES):
-        known = ", ".join(map(str, preflight.FAMILIES))
-        raise ValueError(f"--families must be of {known}, got {min(unknown)}")
+    of_space = preflight if isinstance(protocol, preflight.Protocol) else mnas_preflight
+    families = _families(of_space)
     _check_out(app.OUT.value)
     tpu_compile.check_topology(topology)
-    space = preflight.estimate_space(protocol, topology, EFFICIENCY.value)
+    space = of_space.estimate_space(protocol, topology, EFFICIENCY.value)
     rows = []
-    print(preflight.HEADER, flush=True)
-    for row in preflight.compile_families(protocol, topology, families):
-        print(preflight.line(row, space), flush=True)
+    print(of_space.HEADER, flush=True)
+    for row in of_space.compile_families(protocol, topology, families):
+        print(of_space.line(row, space), flush=True)
         rows.append(row)
-    print(preflight.summary(rows, space, protocol, topology))
+    if of_space is mnas_preflight:
+        programs = mnas_preflight.estimate_programs(rows, space, protocol, topology)
+        space["of_compiled_programs"] = programs
+    print(of_space.summary(rows, space, protocol, topology))
     if app.OUT.value:
         result = {
             "topology": str(topology),
@@ -87,7 +92,9 @@ def tpu_preflight() -> str:
     )
 
 
-def configured_protocol(image_shape: list[int] | None = None) -> preflight.Protocol:
+def configured_protocol(
+    image_shape: list[int] | None = None,
+) -> preflight.Protocol | mnas_preflight.MnasProtocol:
     """Return what gin says of a run of nngp_inference that shapes its programs.
 
     Raises:
@@ -101,17 +108,35 @@ def configured_protocol(image_shape: list[int] | None = None) -> preflight.Proto
     config = inspect.signature(nngp_inference).bind_partial(**bindings)
     config.apply_defaults()
     values = config.arguments
-    if values["space"] != "nasbench101":
-        raise ValueError(f"the preflight serves space 'nasbench101', got {values['space']!r}")
-    numbers = {name: values[name] for name in _NUMBERS}
-    app.check_integers(image_size=values["image_size"], **numbers)
-    side = values["image_size"] or 32
-    return preflight.Protocol(
-        image_shape=tuple(image_shape or (side, side, 3)),
-        batch_norm=values["batch_norm"],
-        compute_dtype=values["compute_dtype"] or "bfloat16",
-        **numbers,
-    )
+    if values["space"] not in _IMAGE_SIZES:
+        raise ValueError(f"space must be nasbench101 or mnas, got {values['space']!r}")
+    names = (*_NUMBERS, "image_size", "stem_filters", "num_architectures")
+    app.check_integers(**{name: values[name] for name in names})
+    side = values["image_size"] or _IMAGE_SIZES[values["space"]]
+    common = {name: values[name] for name in _NUMBERS} | {
+        "image_shape": tuple(image_shape or (side, side, 3)),
+        "batch_norm": values["batch_norm"],
+        "compute_dtype": values["compute_dtype"] or "bfloat16",
+    }
+    if values["space"] == "nasbench101":
+        return preflight.Protocol(stem_filters=values["stem_filters"], **common)
+    # Of another selection than a sample, the space is that of the default reference.
+    kind, _, reference = str(values["architectures"]).partition(":")
+    if kind == "sample" and reference:
+        common["reference"] = reference
+    return mnas_preflight.MnasProtocol(num_architectures=values["num_architectures"], **common)
+
+
+def _families(of_space):
+    """Return --families as the preflight of a space takes them."""
+    if of_space is mnas_preflight:
+        families = FAMILIES.value or ["a1"]
+    else:
+        families = _integers(FAMILIES) if FAMILIES.value else list(preflight.FAMILIES)
+    if unknown := set(families) - set(of_space.FAMILIES):
+        known = ", ".join(map(str, of_space.FAMILIES))
+        raise ValueError(f"--families must be of {known}, got {min(unknown)}")
+    return families
 
 
 def _check_out(path):

@@ -13,8 +13,12 @@ from nngp_tf.data import checks
 from nngp_tf.kernels import weights
 
 
-def check_images(x_train: np.ndarray, x_test: np.ndarray | None) -> np.ndarray:
-    """Return training and test images in one array [N + T, H, W, channels], float32 or float64."""
+def check_images(x_train: np.ndarray, x_test: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return training images [N, H, W, channels] and test images [T, H, W, channels], checked.
+
+    Both have one dtype: that of the training images if it is float64, or a half precision which the
+    test images share, else float32. An array that has it already is returned itself.
+    """
     x_train = np.asarray(x_train)
     x_test = x_train[:0] if x_test is None else np.asarray(x_test)
     checks.check_images("x_train", x_train)
@@ -25,8 +29,9 @@ def check_images(x_train: np.ndarray, x_test: np.ndarray | None) -> np.ndarray:
                 f"x_test has images of shape {x_test.shape[1:]}, but x_train of "
                 f"{x_train.shape[1:]}: resize one of them"
             )
-    dtype = np.float64 if x_train.dtype == np.float64 else np.float32
-    return np.concatenate([x_train, x_test]).astype(dtype, copy=False)
+    is_half = x_train.dtype.itemsize == 2 and (x_test.dtype == x_train.dtype or not len(x_test))
+    dtype = x_train.dtype if is_half or x_train.dtype == np.float64 else np.dtype(np.float32)
+    return x_train.astype(dtype, copy=False), x_test.astype(dtype, copy=False)
 
 
 def check_integer(name: str, value: Any) -> int:

@@ -7,8 +7,14 @@
 Where XLA compiles, on TPU, shapes are static and belong to the kind. Elsewhere channels, image size
 and number of images stay unknown; oneDNN loses nothing by it.
 
-The search space has 13 kinds (see `mnas_layout`), so at most 2 x 13 + 1 = 27 programs. With static
-shapes, at one image size and layout of the work, it has 628 and at most 2 x 628 + 1 = 1257.
+A network is traced for its layers of new kinds only, so the number of traces is bounded for any
+number of networks, whose family and strategy are the same: two for each kind of the search space
+(counted in `mnas_layout`), one to pool, three that begin, feed and end a round (`mnas_step`).
+
+    2 x 13 + 1 + 3 = 30         where shapes stay unknown, whatever the image size
+    2 x 628 + 1 + 3 = 1260      where they are static, at one image size and layout of the work
+
+The three are traced again for another number or size of images.
 """
 
 from __future__ import annotations

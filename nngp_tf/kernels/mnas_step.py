@@ -18,10 +18,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from nngp_tf.kernels import weights
+from nngp_tf.kernels import precision, weights
 from nngp_tf.kernels.mnas_layout import LayerKind
 from nngp_tf.kernels.mnas_programs import shared_programs
-from nngp_tf.kernels.precision import device_type
 from nngp_tf.kernels.step import Round, StepSpec, all_reduce
 
 
@@ -76,40 +75,62 @@ class MnasStep:
         return self._programs.pool(self._kinds[-1], self._spec.division.batch_size)
 
 
+def replica_programs(
+    spec: StepSpec, device_type: str, reduce: Callable[[Any], Any] = lambda values: values
+) -> tuple[Callable, Callable, Callable]:
+    """Return begin, batch and end as one replica computes them, on a device that need not be there.
+
+    Args:
+      spec: Of the step; its strategy plays no part.
+      device_type: "CPU", "GPU" or "TPU".
+      reduce: Sums over the replicas.
+
+    Returns:
+      Functions of the replica's number, an int32 scalar, and of seed, start and images; images and
+      number of the batch; start, end and the features of each batch.
+    """
+    round_ = Round(spec, device_type)
+    division = spec.division
+    dtype = spec.family.compute_dtype
+
+    def begin(replica, seed, start, images):
+        init = round_.initialisation(replica, start)
+        with weights.drawn_on(device_type):
+            x = round_.calibration_images(seed, init, images)
+        return init, x if x is None else tf.cast(x, dtype)
+
+    def batch(replica, images, number):
+        # At once: the replica's share of the images need not be there beside them.
+        first = (replica % division.image_groups * division.batches + number) * division.batch_size
+        begin = tf.stack([first, 0, 0, 0])
+        return tf.cast(tf.slice(images, begin, [division.batch_size, *images.shape[1:]]), dtype)
+
+    def end(replica, start, end, z):
+        active = round_.initialisation(replica, start) < end
+        return round_.sums(replica, reduce, active, tf.concat(z, axis=0))
+
+    return begin, batch, end
+
+
 # As `step.shared_step`.
 @functools.lru_cache(maxsize=64)
 def _round_programs(spec: StepSpec) -> tuple[Callable, Callable, Callable]:
     """Return begin, batch and end; traced once for each shape of the images."""
-    device = device_type(spec.strategy)
-    round_ = Round(spec, device)
-    dtype = spec.family.compute_dtype
 
-    def begin(seed, start, images):
-        init = round_.initialisation(_replica(), start)
-        with weights.drawn_on(device):
-            x = round_.calibration_images(seed, init, images)
-        return init, x if x is None else tf.cast(x, dtype)
+    def reduce(values):
+        return all_reduce(tf.distribute.get_replica_context(), values)
 
-    def batch(images, number):
-        return tf.cast(round_.share(_replica(), images)[number], dtype)
-
-    def end(start, end, z):
-        replica = _replica()
-        active = round_.initialisation(replica, start) < end
-        reduce = functools.partial(all_reduce, tf.distribute.get_replica_context())
-        return round_.sums(replica, reduce, active, tf.concat(z, axis=0))
-
-    return tuple(_on_replicas(spec.strategy, program) for program in (begin, batch, end))
+    programs = replica_programs(spec, precision.device_type(spec.strategy), reduce)
+    return tuple(_on_replicas(spec.strategy, program) for program in programs)
 
 
 def _on_replicas(strategy, program):
+    def on_replica(*arguments):
+        context = tf.distribute.get_replica_context()
+        return program(tf.cast(context.replica_id_in_sync_group, tf.int32), *arguments)
+
     @tf.function(autograph=False)
     def on_replicas(*arguments):
-        return strategy.run(program, args=arguments)
+        return strategy.run(on_replica, args=arguments)
 
     return on_replicas
-
-
-def _replica():
-    context = tf.distribute.get_replica_context()
-    return tf.cast(context.replica_id_in_sync_group, tf.int32)

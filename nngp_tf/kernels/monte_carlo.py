@@ -69,7 +69,8 @@ def running_kernels(
       model: Any Keras model of images; its variables' values are not used. Or a
         `Nasbench101Network` or `MnasNetwork`, which gives the kernel of its model by programs that
         all networks of the space share, and without building it.
-      x_train: Training images [N, H, W, channels], float.
+      x_train: Training images [N, H, W, channels], float; those of half precision are widened
+        batch by batch.
       x_test: Test images [T, H, W, channels], float; None for none.
       num_inits: Increasing counts at which to yield.
       seed: Of the draws, 0 <= seed < 2**31. With the index of an initialisation it fixes weights
@@ -93,17 +94,19 @@ def running_kernels(
         the model's shape or all alike, sizes out of range, an unknown mode or dtype, or a model
         that has no such layer or cannot be drawn.
     """
-    images = arguments.check_images(x_train, x_test)
+    x_train, x_test = arguments.check_images(x_train, x_test)
     seed = arguments.check_integer("seed", seed)
     first_init = arguments.check_integer("first_init", first_init)
     counts = arguments.check_counts(num_inits, first_init, seed)
-    batch_size = arguments.check_size("batch_size", batch_size, DEFAULT_BATCH_SIZE, len(images))
+    batch_size = arguments.check_size(
+        "batch_size", batch_size, DEFAULT_BATCH_SIZE, len(x_train) + len(x_test)
+    )
     calibration_size = arguments.check_size(
         "calibration_size", calibration_size, DEFAULT_CALIBRATION_SIZE, len(x_train)
     )
     strategy = strategy or tf.distribute.get_strategy()
-    network = resolve(model, images, feature_layer, batch_norm, compute_dtype, strategy)
-    rounds = _Rounds(network, strategy, images, len(x_train), calibration_size, keep_features)
+    network = resolve(model, x_train, feature_layer, batch_norm, compute_dtype, strategy)
+    rounds = _Rounds(network, strategy, x_train, x_test, calibration_size, keep_features)
     # A model that does not fit is found out by tracing, here rather than at the first iteration.
     rounds.trace(counts[0], batch_size)
     return _run(rounds, counts, seed, first_init, batch_size)
@@ -123,27 +126,27 @@ def _run(rounds, counts, seed, first_init, batch_size):
 class _Rounds:
     """Runs ranges of initialisations of one network."""
 
-    def __init__(self, network, strategy, images, num_train, calibration_size, keep_features):
+    def __init__(self, network, strategy, x_train, x_test, calibration_size, keep_features):
         self._network = network
         self._strategy = strategy
-        self._images = images
-        self._num_train = num_train
+        self._images = x_train, x_test
+        self._num_train = len(x_train)
+        self._num_images = len(x_train) + len(x_test)
         self._calibration_size = calibration_size if network.family.calibrates else 0
         self._keep_features = keep_features
 
     def trace(self, num_inits, batch_size):
         """Trace the step that `num_inits` initialisations take."""
         step, division = self._step(num_inits, batch_size)
-        shape = [division.padded_images, *self._images.shape[1:]]
-        images = tf.TensorSpec(shape, self._images.dtype)
+        x_train, _ = self._images
+        images = tf.TensorSpec([division.padded_images, *x_train.shape[1:]], x_train.dtype)
         scalars = [tf.TensorSpec([], tf.int32)] * 3
         trace_step(step, self._network.inputs, *scalars, images)
 
     def run(self, seed, first, end, batch_size):
         """Return the kernel over the initialisations from `first` up to `end`."""
         step, division = self._step(end - first, batch_size)
-        padding = division.padded_images - len(self._images)
-        images = tf.constant(np.pad(self._images, [(0, padding), (0, 0), (0, 0), (0, 0)]))
+        images = self._joined(division.padded_images)
         sums = np.float64(0.0), np.float64(0.0), np.float64(0.0)
         kept = []
         for start in range(first, end, division.init_groups):
@@ -164,10 +167,16 @@ class _Rounds:
             features=np.concatenate(kept) if kept else None,
         )
 
+    def _joined(self, number):
+        """Return training and test images, and zeros up to a number, as the only copy of them."""
+        x_train, x_test = self._images
+        padding = tf.zeros([number - self._num_images, *x_train.shape[1:]], x_train.dtype)
+        return tf.concat([x_train, x_test, padding], axis=0)
+
     def _step(self, num_inits, batch_size):
         division = work.divide(
             num_inits,
-            len(self._images),
+            self._num_images,
             self._strategy.num_replicas_in_sync,
             batch_size,
             self._calibration_size,
@@ -178,7 +187,7 @@ class _Rounds:
             # The number of rounds does not shape a step.
             division=dataclasses.replace(division, rounds=1),
             num_train=self._num_train,
-            num_images=len(self._images),
+            num_images=self._num_images,
             calibration_size=self._calibration_size,
             keep_features=self._keep_features,
         )

@@ -149,15 +149,19 @@ class Round:
         stream = weights.stream(seed, init, weights.CALIBRATION_KEY)
         order = weights.uniform([self._spec.num_train], stream)
         chosen = tf.math.top_k(order, self._spec.calibration_size, sorted=False).indices
-        return tf.gather(images, chosen)
+        return _widened(tf.gather(images, chosen))
 
     def _features(self, program, drawn, share):
         """Run batch after batch; by `tf.map_fn` an error would leave TensorFlow's state spoilt."""
         division = self._spec.division
+
+        def features_of(images):
+            return program.features(drawn, _widened(images))
+
         features = tf.TensorArray(self._spec.family.output_dtype, size=division.batches)
         _, features = tf.while_loop(
             lambda batch, _: batch < division.batches,
-            lambda batch, z: (batch + 1, z.write(batch, program.features(drawn, share[batch]))),
+            lambda batch, z: (batch + 1, z.write(batch, features_of(share[batch]))),
             (tf.constant(0), features),
             # One at a time, or memory would grow with the number of batches.
             parallel_iterations=1,
@@ -180,6 +184,11 @@ class Round:
         placed = tf.reshape(place, [-1, 1, 1]) * z
         placed = tf.reshape(placed, [division.init_groups, division.padded_images, z.shape[-1]])
         return all_reduce(placed)
+
+
+def _widened(images):
+    """Return images in float32, if they are of half precision."""
+    return tf.cast(images, tf.float32) if images.dtype.size < 4 else images
 
 
 def all_reduce(context: tf.distribute.ReplicaContext, values: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from nngp_tf.data import preprocessing
 from nngp_tf.data.images import ImageData, load_images
 from nngp_tf.kernels import precision
 from nngp_tf.runs import architectures as architectures_lib
@@ -127,6 +128,7 @@ class InferenceJob:
         Raises:
           ValueError: As `nngp_tf.data.images.load_images`.
         """
+        compute_dtype = self.compute_dtype or precision.default_compute_dtype(strategy)
         images = load_images(
             self.dataset,
             self.num_train,
@@ -140,13 +142,15 @@ class InferenceJob:
             classes=self.classes,
             balanced=bool(self.balanced),
             preprocessing=self.preprocessing,
+            # What every network would round them to; an unknown one is refused with the settings.
+            dtype=compute_dtype if compute_dtype in preprocessing.DTYPES else "float32",
             download=self.download,
         )
         settings = KernelSettings(
             num_inits=self.num_inits,
             seed=self.seed,
             batch_norm=self.batch_norm,
-            compute_dtype=self.compute_dtype or precision.default_compute_dtype(strategy),
+            compute_dtype=compute_dtype,
             batch_size=self.batch_size,
             calibration_size=self.calibration_size,
         )

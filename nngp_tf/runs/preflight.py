@@ -60,13 +60,7 @@ class Protocol:
     calibration_size: int | None = None
 
     def __post_init__(self):
-        for name, least in (("num_train", 1), ("num_test", 0), ("num_inits", 1)):
-            value = getattr(self, name)
-            if value is None or value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
-        check_batch_norm(self.batch_norm)
-        if precision.check_compute_dtype(self.compute_dtype) == "float64":
-            raise ValueError("a TPU has no float64: choose another compute_dtype, such as bfloat16")
+        check_protocol(self)
         # The family that asks most of the stem.
         self.spec(cell_layout.MAX_FEEDERS, cores=1)
 
@@ -82,28 +76,51 @@ class Protocol:
     def spec(self, num_feeders: int, cores: int) -> StepSpec:
         """Return the step that a family's kernels are estimated by on so many cores."""
         network = self.network(num_feeders)
-        num_images = self.num_train + self.num_test
         family = CellFamily.of(network, self.batch_norm, self.compute_dtype)
-        batch_size = arguments.check_size(
-            "batch_size", self.batch_size, monte_carlo.DEFAULT_BATCH_SIZE, num_images
-        )
-        calibration_size = arguments.check_size(
-            "calibration_size",
-            self.calibration_size,
-            monte_carlo.DEFAULT_CALIBRATION_SIZE,
-            self.num_train,
-        )
-        calibration_size = calibration_size if family.calibrates else 0
-        return StepSpec(
-            family=family,
-            strategy=tf.distribute.get_strategy(),
-            division=work.divide(self.num_inits, num_images, cores, batch_size, calibration_size),
-            num_train=self.num_train,
-            num_images=num_images,
-            calibration_size=calibration_size,
-            # As `inference.infer` has it.
-            keep_features=self.num_inits * network.num_features < self.num_train,
-        )
+        return step_spec(self, family, network.num_features, cores)
+
+
+def check_protocol(protocol: Any) -> None:
+    """Raise ValueError for what is out of range in a protocol of any space."""
+    for name, least in (("num_train", 1), ("num_test", 0), ("num_inits", 1)):
+        value = getattr(protocol, name)
+        if value is None or value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    check_batch_norm(protocol.batch_norm)
+    if precision.check_compute_dtype(protocol.compute_dtype) == "float64":
+        raise ValueError("a TPU has no float64: choose another compute_dtype, such as bfloat16")
+
+
+def step_spec(protocol: Any, family: Any, num_features: int, cores: int) -> StepSpec:
+    """Return the step by which kernels are estimated on so many cores.
+
+    Args:
+      protocol: Of any space.
+      family: Of the networks.
+      num_features: C.
+      cores: That take part.
+    """
+    num_images = protocol.num_train + protocol.num_test
+    batch_size = arguments.check_size(
+        "batch_size", protocol.batch_size, monte_carlo.DEFAULT_BATCH_SIZE, num_images
+    )
+    calibration_size = arguments.check_size(
+        "calibration_size",
+        protocol.calibration_size,
+        monte_carlo.DEFAULT_CALIBRATION_SIZE,
+        protocol.num_train,
+    )
+    calibration_size = calibration_size if family.calibrates else 0
+    return StepSpec(
+        family=family,
+        strategy=tf.distribute.get_strategy(),
+        division=work.divide(protocol.num_inits, num_images, cores, batch_size, calibration_size),
+        num_train=protocol.num_train,
+        num_images=num_images,
+        calibration_size=calibration_size,
+        # As `inference.infer` has it.
+        keep_features=protocol.num_inits * num_features < protocol.num_train,
+    )
 
 
 def compile_families(
@@ -230,14 +247,15 @@ def summary(
         f"{protocol.num_inits} initialisations.",
         f"Compiling took {compiling:,.0f} s on this machine, once for all cells.",
         f"The whole space, {space['cells']:,} cells: {space['flops']:.3g} FLOP, "
-        f"{_duration(space['seconds'])}, {space['chip_hours']:,.1f} chip hours, if each core "
+        f"{duration(space['seconds'])}, {space['chip_hours']:,.1f} chip hours, if each core "
         f"achieves {space['core_flops_per_second'] / 1e12:,.1f} TFLOP/s "
         f"({space['efficiency']:.0%} of its bfloat16 peak) and the host keeps up.",
     ]
     return "\n".join(lines)
 
 
-def _duration(seconds):
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"

@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from nngp_tf.search_spaces import architecture_lines
 from nngp_tf.search_spaces.mnas_blocks import (
     AVERAGE_POOL,
     BLOCK_FNS,
@@ -244,27 +245,9 @@ def parse_networks(lines: Iterable[str], source: str) -> list[Network]:
       source: What the lines come from, for messages; usually a file name.
 
     Raises:
-      ValueError: A line is malformed, or its network has the key of an earlier one. The message
-        begins with `source:line`.
+      ValueError: As `architecture_lines.parse`.
     """
-    networks = []
-    line_of_key = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        try:
-            network = Network.from_text(text)
-        except ValueError as error:
-            raise ValueError(f"{source}:{number}: {error}") from error
-        first = line_of_key.setdefault(network.key, number)
-        if first != number:
-            raise ValueError(
-                f"{source}:{number}: the same network as {source}:{first} (key {network.key}), "
-                "remove one of the two lines"
-            )
-        networks.append(network)
-    return networks
+    return architecture_lines.parse(lines, source, Network.from_text, "network")
 
 
 def _member(network, spaces):

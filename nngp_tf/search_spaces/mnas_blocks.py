@@ -17,13 +17,17 @@ MAX_POOL = "max_pool"
 AVERAGE_POOL = "average_pool"
 SKIPS = (IDENTITY, NONE, MAX_POOL, AVERAGE_POOL)
 
+# Layers are listed one by one, whether or not a network so deep could be built.
+MAX_REPEATS = 1000
+_MAX_INTEGER = 999_999_999
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
     """Layers of one kind, the first of which takes the block's stride and changes the filters.
 
     Attributes:
-      num_repeats: Layers of the block, at least 1.
+      num_repeats: Layers of the block, from 1 to 1,000.
       block_fn: What each layer is.
         "mbconv": a 1x1 convolution that expands, unless the ratio is 1; a depthwise one;
         squeeze-excitation; a 1x1 convolution that projects, without ReLU; the skip.
@@ -57,6 +61,8 @@ class Block:
     def __post_init__(self) -> None:
         for name in ("num_repeats", "expand_ratio", "kernel_size", "output_filters"):
             object.__setattr__(self, name, positive_integer(name, getattr(self, name)))
+        if self.num_repeats > MAX_REPEATS:
+            raise ValueError(f"num_repeats must be at most {MAX_REPEATS}, got {self.num_repeats}")
         if self.input_filters is not None:
             declared = positive_integer("input_filters", self.input_filters)
             object.__setattr__(self, "input_filters", declared)
@@ -102,6 +108,10 @@ def positive_integer(name: str, value: int) -> int:
         integer = 0
     if integer < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    if integer > _MAX_INTEGER:
+        raise ValueError(
+            f"{name} must be at most {_MAX_INTEGER}, got one of {integer.bit_length()} bits"
+        )
     return integer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from nngp_tf.search_spaces import mnas_layers, mnas_strings
@@ -115,7 +116,7 @@ class Network:
         if strings[0].startswith("stem"):
             stem, *strings = strings
             digits = stem.removeprefix("stem")
-            if not (digits.isascii() and digits.isdigit()):
+            if not re.fullmatch(r"[0-9]{1,9}", digits):
                 raise ValueError(f"{stem!r} is not a stem: write 'stem' and its filters, 'stem32'")
             stem_filters = int(digits)
         return cls.from_strings(strings, stem_filters)

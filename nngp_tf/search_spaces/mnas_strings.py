@@ -79,16 +79,19 @@ def decode(string: str) -> StridedBlock:
     for letter, name in _FIELDS.items():
         if letter not in values:
             raise _error(string, f"{letter!r} for the {name} is missing, write {_FORM}")
-    block = Block(
-        values["r"],
-        block_fn,
-        values["e"],
-        values["k"],
-        values.get("se", 0.0),
-        values["o"],
-        skip,
-        values["i"],
-    )
+    try:
+        block = Block(
+            values["r"],
+            block_fn,
+            values["e"],
+            values["k"],
+            values.get("se", 0.0),
+            values["o"],
+            skip,
+            values["i"],
+        )
+    except ValueError as error:
+        raise _error(string, error) from error
     return StridedBlock(block, values["s"])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from nngp_tf.search_spaces import nasbench101_enumeration
+from nngp_tf.search_spaces import architecture_lines, nasbench101_enumeration
 from nngp_tf.search_spaces.nasbench101_cell import (
     CONV1X1,
     CONV3X3,
@@ -151,26 +151,13 @@ def parse_cells(lines: Iterable[str], source: str) -> list[Cell]:
       source: What the lines come from, for messages; usually a file name.
 
     Raises:
-      ValueError: A line is malformed, its cell lies outside the space, or its cell has the key of
-        an earlier one. The message begins with `source:line`.
+      ValueError: As `architecture_lines.parse`, or a cell lies outside the space.
     """
-    cells = []
-    line_of_key = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        try:
-            cell = Cell.from_text(text)
-        except ValueError as error:
-            raise ValueError(f"{source}:{number}: {error}") from error
-        if not cell.is_valid:
-            raise ValueError(f"{source}:{number}: {cell.invalid_reason}")
-        first = line_of_key.setdefault(cell.key, number)
-        if first != number:
-            raise ValueError(
-                f"{source}:{number}: the same cell as {source}:{first} (key {cell.key}), "
-                "remove one of the two lines"
-            )
-        cells.append(cell)
-    return cells
+    return architecture_lines.parse(lines, source, _valid_cell, "cell")
+
+
+def _valid_cell(text):
+    cell = Cell.from_text(text)
+    if not cell.is_valid:
+        raise ValueError(cell.invalid_reason)
+    return cell

@@ -1,5 +1,8 @@
 """Programs are shared by networks, and the same with shapes as without."""
 
+import collections
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,35 +18,73 @@ pytestmark = pytest.mark.slow
 IMAGES = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
 
 
-def test_number_of_traces_is_bounded():
-    """Two for each of 13 kinds, whatever the number of networks; none once these have been met."""
-    rng = np.random.default_rng(0)
-    traced = []
+@pytest.fixture
+def traced(monkeypatch):
+    """Kinds, one for each trace of a layer's program."""
+    kinds = []
 
     class Counted(mnas_programs.LayerProgram):
         # Constructed within each trace.
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            traced.append(self)
+        def __init__(self, family, kind, inputs):
+            super().__init__(family, kind, inputs)
+            kinds.append(kind)
 
-    options = {"num_inits": 1, "compute_dtype": "float32"}
+    monkeypatch.setattr(mnas_programs, "LayerProgram", Counted)
     mnas_programs.shared_programs.cache_clear()
+    return kinds
+
+
+def estimate(network, images=IMAGES):
+    monte_carlo_kernel(network, images, num_inits=1, compute_dtype="float32")
+
+
+def small(network):
+    return MnasNetwork(network, (32, 32, 3), width_multiplier=0.25)
+
+
+def kinds_with_shapes(network):
+    return {layer.kind for layer in mnas_layout.encode(small(network), static=True)}
+
+
+def test_number_of_traces_is_bounded(traced):
+    """Two for each of 13 kinds, whatever the number of networks; none once these have been met."""
+    rng = np.random.default_rng(0)
     after = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnas_programs, "LayerProgram", Counted)
-        for shape in (32, 32), (32, 32), (48, 40):
-            for _ in range(40 if shape == (32, 32) else 2):
-                sampled = mnas.sample(rng)
-                net = MnasNetwork(sampled, (*shape, 3), width_multiplier=0.25)
-                images = np.resize(IMAGES, (4, *shape, 3))
-                monte_carlo_kernel(net, images, **options)
-            after.append(len(traced))
+    for shape in (32, 32), (32, 32), (48, 40):
+        for _ in range(40 if shape == (32, 32) else 2):
+            network = MnasNetwork(mnas.sample(rng), (*shape, 3), width_multiplier=0.25)
+            estimate(network, np.resize(IMAGES, (4, *shape, 3)))
+        after.append(len(traced))
     assert after == [26, 26, 26]
     programs = mnas_programs.shared_programs(
         MnasFamily("one_update", "float32"), tf.distribute.get_strategy()
     )
     # And the average over the head's output.
     assert len(programs) == 27
+
+
+def test_number_of_traces_with_static_shapes_is_bounded(traced, monkeypatch):
+    monkeypatch.setattr("nngp_tf.kernels.network.has_static_shapes", lambda device: True)
+    rng = np.random.default_rng(0)
+    first, second, third = (mnas.sample(rng) for _ in range(3))
+    met = set()
+    for each in (first, second, third):
+        estimate(small(each))
+        met |= kinds_with_shapes(each)
+    assert collections.Counter(traced) == dict.fromkeys(met, 2)
+    # At one image size, whatever the number of networks: those that begin and end a round as well.
+    space = set(mnas_layout.space_kinds(small(first)))
+    assert met <= space
+    assert 2 * len(space) + 1 + 3 <= 1500
+
+    crossed = first.blocks[:2] + second.blocks[2:]
+    gates = [dataclasses.replace(x, se_ratio=0.25 - x.se_ratio) for x in third.blocks]
+    before = len(traced)
+    for blocks in (crossed, gates):
+        network = mnas.Network.from_blocks(blocks)
+        assert kinds_with_shapes(network) <= met
+        estimate(small(network))
+    assert len(traced) == before
 
 
 @pytest.mark.parametrize("batch_norm", ["one_update", "initial"])

@@ -11,7 +11,8 @@ from scipy import stats
 
 from nngp_tf.kernels import monte_carlo_kernel, precision, running_kernels
 from nngp_tf.kernels.features import FeatureProgram
-from nngp_tf.models import Nasbench101Network, build_nasbench101
+from nngp_tf.models import MnasNetwork, Nasbench101Network, build_nasbench101
+from nngp_tf.search_spaces import mnas
 from tests.golden import RESNET
 
 layers = keras.layers
@@ -25,6 +26,11 @@ def images(number=NUM_TRAIN + NUM_TEST, size=8, seed=0):
 
 
 X_TRAIN, X_TEST = np.split(images(), [NUM_TRAIN])
+X_TRAIN_32, X_TEST_32 = np.split(images(size=32), [NUM_TRAIN])
+TINY_CELL = Nasbench101Network(RESNET, (32, 32, 3), stem_filters=4, num_stacks=1)
+TINY_MNAS = MnasNetwork(
+    mnas.Network.from_blocks([(1, "mbconv", 3, 3, 0.25, 8)] * 7, stem_filters=8), (32, 32, 3)
+)
 
 
 def small(dtype=None):
@@ -142,6 +148,27 @@ class TestResults:
         stack = [layers.GlobalAveragePooling2D(), layers.Dense(3, kernel_initializer="zeros")]
         kernel = estimate(keras.Sequential([keras.Input((8, 8, 3)), *stack]), feature_layer=None)
         assert not kernel.train_train.any()
+
+
+@pytest.mark.slow
+class TestHalfPrecisionImages:
+    @pytest.mark.parametrize("dtype", [np.float16, tf.bfloat16.as_numpy_dtype])
+    @pytest.mark.parametrize("network", [None, TINY_MNAS])
+    def test_half_precision_images_count_as_their_values(self, dtype, network):
+        images = (X_TRAIN, X_TEST) if network is None else (X_TRAIN_32, X_TEST_32)
+        half = [x.astype(dtype) for x in images]
+        options = {"batch_size": 5, "keep_features": True}
+        got = estimate(network, *half, **options)
+        assert_equal(got, estimate(network, *(x.astype("float32") for x in half), **options))
+
+    @pytest.mark.parametrize("network", [TINY_CELL, TINY_MNAS])
+    def test_images_may_be_rounded_to_the_compute_dtype_before(self, network):
+        options = {"compute_dtype": "bfloat16", "keep_features": True}
+        rounded = [x.astype(tf.bfloat16.as_numpy_dtype) for x in (X_TRAIN_32, X_TEST_32)]
+        assert_equal(
+            estimate(network, *rounded, **options),
+            estimate(network, X_TRAIN_32, X_TEST_32, **options),
+        )
 
 
 @pytest.mark.fast

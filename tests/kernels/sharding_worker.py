@@ -27,7 +27,9 @@ def data():
 
 def network():
     """The network of the sharding tests."""
-    return build_nasbench101(INCEPTION, (16, 16, 3), stem_filters=8, modules_per_stack=1)
+    return build_nasbench101(
+        INCEPTION, (16, 16, 3), stem_filters=8, num_stacks=2, modules_per_stack=1
+    )
 
 
 def kernel(strategy, num_inits, batch_size, **options):

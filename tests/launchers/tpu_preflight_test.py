@@ -15,13 +15,18 @@ from absl.testing import flagsaver
 from launchers import app, tpu_preflight
 from nngp_tf.kernels import tpu_compile
 from nngp_tf.kernels.tpu_compile import Compilation, CompilationError
-from nngp_tf.runs import preflight
+from nngp_tf.runs import mnas_preflight, preflight
 from tests import environments
 
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = "--gin_file=configs/nasbench101_cifar10.gin"
+MNAS = [
+    "--tpu_topology=v5e:2x2",
+    "--gin_param=nngp_inference.space = 'mnas'",
+    "--gin_param=nngp_inference.num_architectures = 7",
+]
 SMALL = [
     "--gin_file=configs/nasbench101_digits.gin",
     "--gin_param=nngp_inference.stem_filters = 8",
@@ -76,6 +81,37 @@ def test_compiles_for_a_tpu(preflight_python, tmp_path):
     assert expected < program["flops"] < 3 * expected
     assert result["space"]["cells"] == 423_624
     assert result["space"]["seconds"] > 0
+
+
+# One kind of a mobile network's layers that has everything, and what begins and ends a round.
+MNAS_LIBRARY = """
+import json, sys
+import tensorflow as tf
+from nngp_tf.kernels.tpu_compile import Topology
+from nngp_tf.runs import mnas_preflight
+
+protocol = mnas_preflight.MnasProtocol((32, 32, 3), num_train=8, num_test=8, num_inits=2)
+kind = next(x for x in protocol.kinds(["a1"]) if x.can_skip and x.widths.squeeze)
+head = protocol.kinds(["a1"])[-1]
+mnas_preflight.MnasProtocol.kinds = lambda self, families: [kind, head]
+rows = mnas_preflight.compile_families(protocol, Topology.parse("v5e:2x2"))
+json.dump(list(rows), open(sys.argv[1], "w"))
+"""
+
+
+def test_layers_of_mobile_networks_compile(preflight_python, tmp_path):
+    out = tmp_path / "rows.json"
+    process = run(preflight_python, "-c", MNAS_LIBRARY, out)
+    assert process.returncode == 0, process.stderr
+    rows = json.loads(out.read_text())
+    assert [row["program"] for row in rows] == [
+        *["begin", "batch", "end"],
+        *["prepare", "forward"] * 2,
+        "pool",
+    ]
+    assert [row["error"] for row in rows] == [None] * len(rows)
+    # The head: 320 to 1,280 channels at one position, for 8 images.
+    assert rows[6]["flops"] >= 2 * 8 * 320 * 1280
 
 
 # Conditionals, channels of padding, two batches: a family with more of everything but modules.
@@ -180,13 +216,14 @@ def compiler(monkeypatch):
     """Stands in for the packages; fails for two output feeders."""
 
     def compile_function(function, specs, topology):
-        (position,) = specs[1]["feeder"].shape
-        if position == 2:
+        if specs[1]["feeder"].shape == (2,):
             raise CompilationError("Ran out of memory in memory space hbm.")
         return Compilation(1.0, 2.0, flops=3e9, bytes_accessed=4e9, peak_memory=2**20)
 
     monkeypatch.setattr(tpu_compile, "check_topology", lambda topology: None)
     monkeypatch.setattr(preflight, "compile_function", compile_function)
+    compilation = Compilation(1.0, 2.0, flops=3e9, bytes_accessed=4e9, peak_memory=2**20)
+    monkeypatch.setattr(mnas_preflight, "compile_function", lambda *_: compilation)
 
 
 def test_all_compile(launch, compiler):
@@ -199,6 +236,20 @@ def test_all_compile(launch, compiler):
     # The configuration's 2,000 images and 8 initialisations, on 8 cores.
     assert "20 batches of 100 images" in out
     assert "1 rounds for 8 initialisations" in out
+
+
+def test_layers_of_mnasnet_compile(launch, compiler, tmp_path):
+    out = tmp_path / "out.json"
+    code, printed, error = launch(
+        *MNAS, "--gin_param=nngp_inference.architectures = 'sample:mnasnet_a1'", f"--out={out}"
+    )
+    assert code == 0, error
+    assert printed.startswith(mnas_preflight.HEADER)
+    result = json.loads(out.read_text())
+    assert len(result["programs"]) == 32
+    assert result["protocol"]["reference"] == "mnasnet_a1"
+    assert result["protocol"]["image_shape"] == [224, 224, 3]
+    assert result["space"]["networks"] == result["protocol"]["num_architectures"] == 7
 
 
 def test_one_does_not_compile(launch, compiler, tmp_path):
@@ -249,8 +300,14 @@ def test_gin_says_what_is_compiled(launch, compiler, tmp_path):
             "gin: No configurable matching 'nothing'",
         ),
         (
-            [CONFIG, "--tpu_topology=v5e:2x2", "--gin_param=nngp_inference.space = 'mnas'"],
-            "the preflight serves space 'nasbench101', got 'mnas'",
+            [CONFIG, "--tpu_topology=v5e:2x2", "--gin_param=nngp_inference.space = 'darts'"],
+            "space must be nasbench101 or mnas, got 'darts'",
+        ),
+        ([*MNAS, "--families=b1"], "--families must be of a1, all, got b1"),
+        ([*MNAS, "--image_shape=31,32,3"], "images of 31 x 32 are too small for the strides"),
+        (
+            [*MNAS, "--gin_param=nngp_inference.architectures = 'sample:resnet'"],
+            "reference must be one of",
         ),
         (
             [CONFIG, "--tpu_topology=v5e:2x2", "--gin_param=nngp_inference.num_inits = 2.5"],

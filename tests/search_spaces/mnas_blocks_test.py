@@ -43,6 +43,9 @@ def test_no_ratio_is_zero():
     ("field", "value", "message"),
     [
         ("num_repeats", 0, "num_repeats must be a positive integer, got 0"),
+        ("num_repeats", 1001, "num_repeats must be at most 1000, got 1001"),
+        ("output_filters", 10**9, "output_filters must be at most 999999999, got one of 30 bits"),
+        ("kernel_size", 10**400, "kernel_size must be at most 999999999, got one of 1329 bits"),
         ("expand_ratio", 1.5, "expand_ratio must be a positive integer, got 1.5"),
         ("kernel_size", "3", "kernel_size must be a positive integer, got '3'"),
         ("output_filters", None, "output_filters must be a positive integer, got None"),

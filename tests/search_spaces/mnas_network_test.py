@@ -151,6 +151,8 @@ def test_is_a_frozen_value():
         (lambda: Network.from_strings("r1_k3_s11_e1_i32_o16"), "got the one string 'r1_k3"),
         (lambda: Network.from_text("stem8x/r1"), "'stem8x' is not a stem"),
         (lambda: Network.from_text("stem"), "'stem' is not a stem"),
+        (lambda: Network.from_text(f"stem{'9' * 10}/r1"), "'stem9999999999' is not a stem"),
+        (lambda: Network(PLAIN.blocks, 10**400), "stem_filters must be at most 999999999, got one"),
         (lambda: Network.from_text("r1_k3"), "block string 'r1_k3': 's' for the strides is"),
         (lambda: replaced(PLAIN, 0, input_filters=8), "a skip cannot add 32 channels to 8"),
     ],

@@ -3,12 +3,12 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nngp_tf.search_spaces import mnas_strings
+from nngp_tf.search_spaces import mnas, mnas_strings
 from nngp_tf.search_spaces.mnas_blocks import Block
-from tests.search_spaces.mnas_examples import blocks
+from tests.search_spaces.mnas_examples import blocks, networks
 
 pytestmark = pytest.mark.fast
 
@@ -51,6 +51,8 @@ def test_round_trip(block, stride, input_filters):
         ("r1_k3_s21_e1_i32_o16", "strides 's21' must be one digit twice, as in 's22'"),
         ("r1_k3_s00_e1_i32_o16", "strides 's00' must be one digit twice"),
         ("r1_k3_s222_e1_i32_o16", "strides 's222' must be one digit twice"),
+        # Listing a billion layers would take all memory there is.
+        ("r999999999_k3_s11_e1_i32_o16", "num_repeats must be at most 1000, got 999999999"),
         ("r1_k3_s11_e1.5_i32_o16", "'e1.5' must be 'e' and a positive whole number, as in 'e3'"),
         ("r0_k3_s11_e1_i32_o16", "'r0' must be 'r' and a positive whole number"),
         ("r1_k3_s11_e1_i-32_o16", "unknown token 'i-32', write r<repeats>_k<kernel>"),
@@ -74,3 +76,40 @@ def test_round_trip(block, stride, input_filters):
 def test_malformed_strings_are_refused(string, message):
     with pytest.raises(ValueError, match=f"^block string '{string}': {message}"):
         mnas_strings.decode(string)
+
+
+TOKENS = ("r1", "r999999999", "k3", "s11", "s2", "e6", "i32", "o16", "se0.25", "se1e-9", "conv")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(max_size=60)
+    | st.text(alphabet="rksie_o0123459.-²", max_size=60)
+    | st.lists(st.sampled_from(TOKENS) | st.text(max_size=4), max_size=9).map("_".join)
+)
+def test_whatever_a_string_is_there_is_a_block_or_a_sentence(string):
+    try:
+        block, stride = mnas_strings.decode(string)
+    except ValueError as error:
+        assert str(error).startswith(f"block string {string!r}: ")
+        assert len(str(error)) > len(f"block string {string!r}: ") + 10
+        assert "\n" not in str(error)
+    else:
+        written = mnas_strings.encode(block, stride, block.input_filters)
+        assert mnas_strings.decode(written) == (block, stride)
+
+
+@settings(max_examples=150, deadline=None)
+@given(networks(), st.data())
+def test_whatever_a_changed_text_is_there_are_networks_or_a_sentence(network, data):
+    text = network.text
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        token = data.draw(st.sampled_from(("", "/", "_", "9" * 9, "#", "\n", *TOKENS)) | st.text())
+        text = text[:at] + token + text[at + data.draw(st.integers(0, 9)) :]
+    try:
+        for found in mnas.parse_networks(text.split("\n"), "file"):
+            assert mnas.Network.from_text(found.text) == found
+    except ValueError as error:
+        assert str(error).startswith("file:")
+        assert "\n" not in str(error)
