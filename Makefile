@@ -8,7 +8,7 @@ OLDEST = 'tensorflow-cpu==2.20.*; platform_machine in "x86_64 AMD64"' \
 	'tensorflow==2.20.*; platform_machine not in "x86_64 AMD64"' 'keras==3.10.*'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-oldest lint test test-fast demo clean
+.PHONY: help setup setup-oldest lint test test-fast test-slow demo clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -49,6 +49,11 @@ test-fast: export TF_CPP_MIN_LOG_LEVEL = 2
 test-fast: setup  ## Run the fast tests only.
 	.venv/bin/python -m pytest -m fast
 
+test-slow: export TF_CPP_MIN_LOG_LEVEL = 2
+test-slow: export NNGP_TF_FUZZ_CASES = 100000
+test-slow: setup  ## Run the tests that `make test` leaves out (whole studies, 100,000 cases of each fuzzer): under an hour.
+	.venv/bin/python -m pytest --timeout=0 --durations=0 --durations-min=1 -m "long or fuzz"
+
 demo: export TF_CPP_MIN_LOG_LEVEL = 2
 demo: setup  ## Score, train and compare 24 small networks on scikit-learn's digits, afresh, into runs/demo.
 	rm -rf runs/demo
@@ -61,5 +66,5 @@ demo: setup  ## Score, train and compare 24 small networks on scikit-learn's dig
 		--run=long=runs/demo/long --out=runs/demo/report
 
 clean:  ## Remove the environments and all that was built; keep runs/.
-	rm -rf .venv .venv-oldest .venv-preflight .venv-beam build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-preflight .venv-beam .venv-fuzz build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

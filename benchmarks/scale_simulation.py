@@ -3,8 +3,8 @@
 python -m benchmarks.scale_simulation [--figure=docs/figures/scale.png] [--json=scale.json]
 
     measured    seconds against multiply-adds over the rows of docs/results/nasbench101, one core a
-                network; multiply-adds of cells drawn uniformly over the space; what a row and an
-                opened directory cost, on a local disk
+                network; multiply-adds of cells drawn uniformly over the space; what a worker's
+                start, a row and an opened shard cost, by benchmarks.scale on a local disk
     assumed     how often workers are preempted, how long another takes to come, how many are slow
 
     worker free      -> next share, or idle
@@ -39,14 +39,14 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of all draws.", 0)
 WORKERS = (1, 2, 10, 30, 100, 300, 1000)
 SIGN_OF_LIFE_SECONDS = 15.0  # nngp_tf.runs.lock
 ROW_BYTES = 9000  # of docs/results/nasbench101
-# As it is, opening a directory reads the rows of all shards; "own rows" is what it would be to read
-# only those of the share's shard.
-OWN_ROWS = {"share_size": 10, "open_row_seconds": 0.0}
+# Of the directory, to open a shard: by its claim, twice; by its files of results, twice.
+LISTINGS = 4
+ADVERSE = {"slow_share": 0.03, "preemptions_per_hour": 0.05}
 CASES = {
     "shares of 100": {"share_size": 100},
     "shares of 10": {"share_size": 10},
-    "shares of 10, own rows": OWN_ROWS,
-    "own rows, 3% slow, preempted": OWN_ROWS | {"slow_share": 0.03, "preemptions_per_hour": 0.05},
+    "shares of 100, 3% slow, preempted": {"share_size": 100} | ADVERSE,
+    "shares of 10, 3% slow, preempted": {"share_size": 10} | ADVERSE,
 }
 
 
@@ -57,10 +57,10 @@ class Settings:
     Attributes:
       workers: How many, of one core each.
       share_size: The most networks in a share.
-      start_seconds: Of a worker: imports, images, programs.
-      row_seconds: To store a row.
-      open_seconds: To open a directory without rows.
-      open_row_seconds: What each row stored by others adds to that.
+      start_seconds: Of a worker: imports and images, and the programs of five kinds of cells.
+      row_seconds: Between two networks.
+      open_seconds: To open a shard without rows, of a directory of 42,000 files.
+      open_row_seconds: What each row that the shard has already adds to that.
       slow_share: Part of the workers that are slow.
       slow_factor: How many times as long those take.
       preemptions_per_hour: Of a worker.
@@ -69,9 +69,9 @@ class Settings:
 
     workers: int
     share_size: int = 100
-    start_seconds: float = 20.0
-    row_seconds: float = 1e-3
-    open_seconds: float = 0.05
+    start_seconds: float = 50.0
+    row_seconds: float = 2.5e-3
+    open_seconds: float = 0.13
     open_row_seconds: float = 1 / 4500
     slow_share: float = 0.0
     slow_factor: float = 3.0
@@ -137,7 +137,7 @@ def simulate(costs: np.ndarray, settings: Settings, seed: int) -> Outcome:
             worker, (share, done) = idle.pop(), queue.popleft()
             if ends[worker] <= now:  # Replaced while it was idle.
                 ends[worker] = now + lifetime()
-            opened = settings.open_seconds + settings.open_row_seconds * rows
+            opened = settings.open_seconds + settings.open_row_seconds * done
             own = costs[share::count][done:] * speed[worker] + settings.row_seconds
             finished = now + opened + np.cumsum(own)
             opening += opened
@@ -186,14 +186,16 @@ def space_costs(rows, number: int, sample: int, seed: int) -> np.ndarray:
 def loads(outcome: Outcome, settings: Settings) -> dict[str, float]:
     """Return what the directory has to bear on average, by the second."""
     rows = outcome.rows / outcome.makespan
-    # A directory that costs nothing a row is one whose other rows are not read.
-    opened = outcome.rows / 2 * rows / settings.share_size if settings.open_row_seconds else 0.0
-    # A row rewrites its chunk; every sign of life reads all claims; opening reads all rows.
+    # A chunk and a status a share; half of them on average.
+    names = outcome.rows / settings.share_size
+    opened = rows / settings.share_size
+    lives = settings.workers / SIGN_OF_LIFE_SECONDS
+    # A row rewrites its chunk. Where files are objects, signs of life list the directory, too.
     return {
         "rows/s": rows,
         "MB written/s": rows * (settings.share_size + 1) / 2 * ROW_BYTES / 1e6,
-        "claims read/s": settings.workers**2 / SIGN_OF_LIFE_SECONDS,
-        "MB read to open/s": opened * ROW_BYTES / 1e6,
+        "names listed/s": LISTINGS * opened * names,
+        "names listed/s, object store": (LISTINGS * opened + lives) * names,
     }
 
 
@@ -274,9 +276,9 @@ def draw(outcomes, borne, path: str) -> None:
         )
     hours.set(ylabel="hours (simulated)")
     efficiency.set(ylabel="efficiency (simulated)", ylim=(0, 1.05))
-    load.set(ylabel="load, shares of 10", xlabel="workers of one core")
+    load.set(ylabel="load, shares of 10", xlabel="workers of one core", ylim=(None, 1e10))
     hours.legend(fontsize=8)
-    load.legend(fontsize=8)
+    load.legend(fontsize=8, ncols=2, loc="upper left")
     for axes in (hours, efficiency, load):
         axes.grid(color=figures_style.PALE)
     figure.savefig(path, dpi=figures_style.DPI, metadata={"Software": None})

@@ -110,7 +110,8 @@ def nngp_inference(
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
     selected = job.select()
     prepared = job.prepare(strategy, run_dir)
-    networks = prepared.networks(selected)
+    index, count = shard
+    networks = prepared.networks(selected[index::count])
     directory = RunDirectory(
         run_dir,
         prepared.config,
@@ -120,9 +121,8 @@ def nngp_inference(
         shard=shard,
         patience=app.PATIENCE.value,
     )
-    index, count = shard
     rows = inference.run_inference(
-        networks[index::count],
+        networks,
         prepared.images,
         prepared.settings,
         directory,

@@ -13,5 +13,9 @@ class LostError(RunEndedError):
     """Another process has taken the shard over."""
 
 
+class LostWorkerError(RunEndedError):
+    """Another worker of the strategy, or its device, is gone."""
+
+
 class TooManyFailuresError(RunEndedError):
     """Architectures failed one after the other."""

@@ -15,17 +15,36 @@ import numpy as np
 import tensorflow as tf
 
 from nngp_tf.gaussian_process import DIAG_REGS, Scan
-from nngp_tf.runs.errors import TooManyFailuresError
+from nngp_tf.runs.errors import LostWorkerError, TooManyFailuresError
 from nngp_tf.runs.networks import Network
 
-ENDING = (
-    OSError,
+MOST_IN_A_ROW = 20
+_LOST_WORKER = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.UnavailableError,
 )
-MOST_IN_A_ROW = 20
+# Of TensorFlow, from then on at every sum over workers, whatever the type of the error.
+_ABORTED = "Collective ops is aborted by: "
+# Between the two, TensorFlow writes where the node was made, line by line, and what is wrong last.
+_FROM_GRAPH, _NODE = "Graph execution error:", "\n\t [[{{node"
+
+
+def check(error: Exception) -> None:
+    """Tell whether an exception is the architecture's own: this returns if it is.
+
+    Raises:
+      OSError: The exception, if it is one.
+      LostWorkerError: If it says that another worker of the strategy, or its device, is gone.
+    """
+    if isinstance(error, OSError):
+        raise error
+    if isinstance(error, _LOST_WORKER) or _ABORTED in str(error):
+        raise LostWorkerError(
+            f"a worker was lost ({type(error).__name__}: {_reason(error)}): the rows written so "
+            "far are kept, start all workers again with the same command to go on"
+        ) from error
 
 
 def failed_row(
@@ -50,13 +69,23 @@ def failed_row(
         "key": network.key,
         "architecture": network.text,
         "status": "failed",
-        "error": f"{type(error).__name__}: {error}".partition("\n")[0],
+        "error": f"{type(error).__name__}: {_reason(error)}",
         "traceback": "".join(traceback.format_exception(error)),
         "seconds": seconds,
         "parameters": network.trainable_parameters,
         **settings,
         "scan": Scan(**scan).to_json(),
     }
+
+
+def _reason(error):
+    """Return the line of an exception's text that says what is wrong."""
+    text = str(error).strip()
+    if _ABORTED in text:
+        text = text.partition(_ABORTED)[2]
+    elif text.startswith(_FROM_GRAPH):
+        text = text.partition(_NODE)[0].strip().rpartition("\n")[2]
+    return text.strip().partition("\n")[0]
 
 
 class Series:

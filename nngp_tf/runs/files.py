@@ -29,7 +29,16 @@ _ERRNO = {
 
 
 def join(directory: str, name: str) -> str:
-    """Return the path of a file in a directory."""
+    """Return the path of a file in a directory.
+
+    Raises:
+      ValueError: If the name would lead out of the directory, or into another within it.
+    """
+    if name in ("", ".", "..") or {"/", os.sep, "\0"} & set(name):
+        raise ValueError(
+            f"{name!r} is no name of a file within {directory}: files are read and written by "
+            "names without a path"
+        )
     # gs:// paths have forward slashes on every system.
     return f"{directory.rstrip('/')}/{name}"
 
@@ -139,12 +148,17 @@ def create(path: str, content: bytes, writer: str) -> bool:
     return True
 
 
-def touch(path: str, content: bytes, writer: str) -> None:
-    """Renew the time of a file; where only writing does that, its content is written again."""
+def touch(path: str, content: bytes, writer: str) -> bool:
+    """Renew the time of a file; where only writing does that, its content is written again.
+
+    Returns:
+      Whether it was written, which may bring back a file that another has just removed.
+    """
     if (local := _local(path)) is not None:
         os.utime(local)
-    else:
-        write(path, content, writer)
+        return False
+    write(path, content, writer)
+    return True
 
 
 def remove(path: str) -> None:

@@ -156,9 +156,9 @@ def run_inference(
       The rows of all the networks, in their order.
 
     Raises:
-      ValueError: If the first network cannot be evaluated with these settings.
-      RunEndedError: If rows cannot be written, another process has taken the directory over, or
-        networks fail one after the other.
+      ValueError: If the first network of a new run cannot be evaluated with these settings.
+      RunEndedError: If rows cannot be written, another process has taken the directory over, a
+        worker of the strategy is lost, or networks fail one after the other.
     """
     networks = list(networks)
     if retry_failed and (failed := directory.discard_failed()):
@@ -178,11 +178,10 @@ def run_inference(
             start = time.perf_counter()
             try:
                 row = infer(network, images, settings, strategy, extras)
-            except failures.ENDING:
-                raise
             except Exception as error:
-                # Settings that suit no network show at the first.
-                if index == 0 and isinstance(error, ValueError):
+                failures.check(error)
+                # Settings that suit no network show at the first of a run.
+                if index == done == 0 and isinstance(error, ValueError):
                     raise
                 seconds = time.perf_counter() - start
                 row = failures.failed_row(network, _recorded(settings), error, seconds)
@@ -198,7 +197,7 @@ def run_inference(
                 row["parameters"],
                 row["seconds"],
             )
-    return [directory.rows[network.key] for network in networks]
+    return directory.rows.of(network.key for network in networks)
 
 
 def _recorded(settings):

@@ -10,7 +10,8 @@
 
 A claim that is not live is removed by who looks at it. Since everybody writes before looking, of
 two processes the later to look sees the other, so this needs nothing of the file system but that
-a written file is listed. Of clocks it needs that they agree within a minute.
+a written file is listed. Of clocks it needs that they agree within a minute. Names of files say
+which shard they are of: claims to others are not read.
 """
 
 from __future__ import annotations
@@ -192,8 +193,8 @@ class Claim:
 
     def _found(self):
         """List all claims to the shard but this one."""
-        claims = read_claims(self._directory)
-        return [c for c in claims if c.shard == self._shard and c.name != self._name]
+        claims = read_claims(self._directory, self._shard)
+        return [claim for claim in claims if claim.name != self._name]
 
     def _remove_asides(self):
         """Remove claims that processes killed long ago left half-written."""
@@ -233,18 +234,22 @@ class Claim:
         try:
             if not files.exists(self._path):
                 raise FileNotFoundError
-            files.touch(self._path, self._content(held=True), self._token)
+            written = files.touch(self._path, self._content(held=True), self._token)
         except FileNotFoundError:
             self._lost = True
             return
-        # Writing may have brought back what another had just removed.
-        if any(found.holder.held and found.holder.is_live for found in self._found()):
+        # It may have brought back what another had just removed.
+        if written and any(f.holder.held and f.holder.is_live for f in self._found()):
             self._lost = True
             files.remove(self._path)
 
 
-def read_claims(directory: str) -> list[Found]:
-    """List the claims to all shards, live or not, by the names of their files.
+def read_claims(directory: str, shard: chunks.Shard | None = None) -> list[Found]:
+    """List claims, live or not, by the names of their files.
+
+    Args:
+      directory: The run directory.
+      shard: To which; None for all.
 
     Raises:
       OSError: If the directory cannot be read.
@@ -254,12 +259,15 @@ def read_claims(directory: str) -> list[Found]:
         match = _NAME.fullmatch(name)
         if match is None or int(match[1]) >= int(match[2]):
             continue
+        of = chunks.Shard(int(match[1]), int(match[2]))
+        if shard not in (None, of):
+            continue
         path = files.join(directory, name)
         try:
             holder = _decode(files.read(path), files.stamp(path)[1])
         except FileNotFoundError:
             continue
-        claims.append(Found(name, chunks.Shard(int(match[1]), int(match[2])), holder))
+        claims.append(Found(name, of, holder))
     return claims
 
 

@@ -10,6 +10,7 @@ for a worker process that ended; `on_lost_worker` tells of it.
 from __future__ import annotations
 
 import json
+import logging as standard_logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,15 @@ from nngp_tf.runs.errors import RunEndedError
 
 PLAN = "sweep.jsonl"
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
+_LOCAL_FLAGS = (
+    "--direct_running_mode=multi_processing",
+    # What workers say of Beam is no news here; absl's lines are this package's.
+    "--default_sdk_harness_log_level=WARNING",
+    '--sdk_harness_log_level_overrides={"absl": "INFO"}',
+    # There are no triggers. Without it, Beam first downloads and tries another runner, of whose
+    # workers nothing would be known here.
+    "--allow_unsafe_triggers",
+)
 _WORKER_THREAD = "run_worker"
 _EXIT_CODE = re.compile(r"exited with return code (-?\d+)")
 
@@ -46,7 +56,7 @@ class Compute(beam.DoFn):
 
 
 def options(flags: Sequence[str]) -> pipeline_options.PipelineOptions:
-    """Return Beam's options of flags; on one machine, workers are processes.
+    """Return Beam's options of flags; on one machine, workers are processes, and Beam is quiet.
 
     Raises:
       ValueError: If Beam does not know a flag, where it would be the one to know.
@@ -55,12 +65,13 @@ def options(flags: Sequence[str]) -> pipeline_options.PipelineOptions:
     found = pipeline_options.PipelineOptions(flags)
     runner = found.view_as(pipeline_options.StandardOptions).runner
     if is_local(found):
-        if not any(flag.startswith("--direct_running_mode") for flag in flags):
-            flags.append("--direct_running_mode=multi_processing")
+        given = {flag.partition("=")[0] for flag in flags}
+        flags += [flag for flag in _LOCAL_FLAGS if flag.partition("=")[0] not in given]
         found = pipeline_options.PipelineOptions(flags)
+        standard_logging.getLogger("apache_beam").setLevel(standard_logging.WARNING)
     if is_local(found) or runner == "DataflowRunner":
         unknown = found.get_all_options(retain_unknown_options=True).keys()
-        unknown -= pipeline_options.PipelineOptions().get_all_options().keys()
+        unknown -= pipeline_options.PipelineOptions([]).get_all_options().keys()
         if unknown:
             name = sorted(unknown)[0]
             raise ValueError(f"neither nngp_sweep nor Beam's {runner} knows the flag --{name}")

@@ -1,6 +1,6 @@
 """Repair of a run directory: good rows kept, the rest set aside.
 
-    for each damaged file, once its shard is claimed:
+    for each file that is damaged, once its shard is claimed:
         what is no row -> quarantine-TIME-NAME
         good rows      -> the file, whole again; or no file
 
@@ -37,14 +37,18 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
         if not files.names(path):
             raise ValueError(f"there is no run at {path}: {record_lib.NAME} is missing")
         done = _repair_record(path)
-        for file in table.read_table(path).files:
-            if not file.damages:
+        record = record_lib.read(path)
+        for name in table.result_names(path):
+            file = table.read_file(path, name, record)
+            if file is None or not file.damages:
                 continue
             claim = lock.Claim(path, file.place.shard if file.place else chunks.Shard())
             try:
                 # Nobody else can change it from here on.
                 record = record_lib.read(path)
-                done.append(_repair_file(path, table.read_file(path, file.name, record), record))
+                file = table.read_file(path, name, record)
+                if file is not None and file.damages:
+                    done.append(_repair_file(path, file, record))
             finally:
                 claim.release()
     except OSError as error:
@@ -76,10 +80,7 @@ def _repair_file(path, file, record):
         files.write(target, chunks.encode(file.place, digest, file.entries), _WRITER)
     else:
         files.write(target, chunks.encode_plain(file.entries), _WRITER)
-    return (
-        f"{files.join(path, str(file.damages[0]))}: kept {len(file.entries)} good rows, set aside "
-        f"{where}"
-    )
+    return f"{path}/{file.damages[0]}: kept {len(file.entries)} good rows, set aside {where}"
 
 
 def _set_aside(path, name, content):

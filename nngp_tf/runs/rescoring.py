@@ -81,7 +81,7 @@ def rescore(
             directory.append(row)
             bar.update()
             logging.info("%s: rescored", row["key"])
-    return [directory.rows[row["key"]] for row in rows]
+    return directory.rows.of(row["key"] for row in rows)
 
 
 def _bare(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,15 @@ left                     (total - done) / rate in the last hour
 from __future__ import annotations
 
 import bisect
+import collections
 import dataclasses
 import json
 import math
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from nngp_tf import version
 from nngp_tf.runs import chunks, files, lock, table
@@ -114,7 +116,7 @@ class Watcher:
     def __init__(self, path: str | os.PathLike[str]):
         """Take note of a run directory; see `look`."""
         self._path = os.fspath(path).rstrip("/")
-        self._seen: dict[str, tuple[tuple[int, float], _File]] = {}
+        self._seen: dict[str, tuple[tuple[int, float], Any]] = {}
 
     def look(self) -> Progress:
         """Return how far the run is.
@@ -132,26 +134,29 @@ class Watcher:
             read = [file for file in read if file is not None]
             totals, newest = self._totals()
         except OSError as error:
-            raise ValueError(
-                f"run directory {self._path} cannot be read ({error.strerror}): name another"
-            ) from error
+            raise table.unreadable(self._path, error) from error
         return self._progress(read, totals, newest, holders)
 
     def _file(self, file_name, record):
         """Return what counts of a file; None if it is gone."""
+
+        def read():
+            file = table.read_file(self._path, file_name, record)
+            return None if file is None else _summary(file)
+
+        return self._remembered(file_name, read)[1]
+
+    def _remembered(self, file_name: str, read: Callable[[], Any]) -> tuple[float, Any]:
+        """Return when a file was written, and what reading it gave; None if it is gone."""
         try:
             stamp = files.stamp(files.join(self._path, file_name))
+            seen = self._seen.get(file_name)
+            # A file system that has no times cannot tell a file from its next state.
+            if seen is None or seen[0] != stamp or not stamp[1]:
+                self._seen[file_name] = seen = stamp, read()
+            return stamp[1], seen[1]
         except FileNotFoundError:
-            return None
-        seen = self._seen.get(file_name)
-        # A file system that has no times cannot tell a file from its next state.
-        if seen is None or seen[0] != stamp or not stamp[1]:
-            file = table.read_file(self._path, file_name, record)
-            if file is None:
-                return None
-            seen = stamp, _summary(file)
-            self._seen[file_name] = seen
-        return seen[1]
+            return 0.0, None
 
     def _totals(self):
         """Totals by shard, and the shard whose total is newest."""
@@ -161,15 +166,9 @@ class Watcher:
             if match is None or not int(match[1]) < int(match[2]):
                 continue
             shard = chunks.Shard(int(match[1]), int(match[2]))
-            try:
-                path = files.join(self._path, file_name)
-                written = files.stamp(path)[1]
-                total = json.loads(files.read(path))["total"]
-            except FileNotFoundError:
-                continue
-            except (ValueError, TypeError, KeyError, RecursionError):
-                continue  # A shard without a total.
-            if type(total) is int and total >= 0:
+            path = files.join(self._path, file_name)
+            written, total = self._remembered(file_name, lambda path=path: _total(path))
+            if total is not None:
                 totals[shard] = total
                 if newest is None or written >= newest[0]:
                     newest = written, shard
@@ -182,9 +181,12 @@ class Watcher:
                 ok[key] = ok.get(key, False) or is_ok
         timed = [(t, is_ok) for f in read for _, is_ok, t in f.rows if t is not None]
         history = sorted(timed, key=lambda row: row[0])
-        shards = {f.shard for f in read if f.shard} | totals.keys() | holders.keys()
+        by_shard = collections.defaultdict(list)
+        for file in read:
+            by_shard[file.shard].extend(file.rows)
+        shards = by_shard.keys() - {None} | totals.keys() | holders.keys()
         progress = [
-            _shard_progress(shard, read, totals.get(shard), holders.get(shard))
+            _shard_progress(shard, by_shard.get(shard, ()), totals.get(shard), holders.get(shard))
             for shard in sorted(shards, key=lambda s: (s.count, s.index))
         ]
         # Totals of another count of shards are those of an earlier start.
@@ -223,8 +225,16 @@ def _summary(file):
     )
 
 
-def _shard_progress(shard, read, total, holder):
-    rows = [row for file in read if file.shard == shard for row in file.rows]
+def _total(path):
+    """Read how many architectures a shard has; None where its file does not say."""
+    try:
+        total = json.loads(files.read(path))["total"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return total if type(total) is int and total >= 0 else None
+
+
+def _shard_progress(shard, rows, total, holder):
     return ShardProgress(
         shard=shard,
         done=len(rows),

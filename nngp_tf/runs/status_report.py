@@ -1,11 +1,17 @@
-"""How far a run is, as text."""
+"""How far a run is, as text.
+
+Of many shards, those are shown that are not done and have been without a new row for longest.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
-from nngp_tf.runs.status import Progress
+from nngp_tf.runs.status import Progress, ShardProgress
+
+MOST_SHARDS = 50
 
 
 def report(progress: Progress) -> str:
@@ -21,15 +27,30 @@ def report(progress: Progress) -> str:
         f"{'shard':>14} {'done':>9} {'failed':>7} {'total':>9}  {'last row':14}  writer",
     ]
     now = time.time()
-    for shard in progress.shards:
+    shown = _shown(progress.shards)
+    for shard in shown:
         total = "" if shard.total is None else f"{shard.total:,}"
         ago = "" if shard.last_row is None else f"{_duration(now - shard.last_row)} ago"
         lines.append(
             f"{f'{shard.shard.index} of {shard.shard.count}':>14} {shard.done:>9,} "
             f"{shard.failed:>7,} {total:>9}  {ago:14}  {shard.holder or 'none'}"
         )
+    if left := len(progress.shards) - len(shown):
+        done = sum(map(_is_done, progress.shards))
+        lines.append(f"{left:,} shards more; {done:,} of all are done")
     lines += [f"damaged: {damage}" for damage in progress.damages]
     return "\n".join(lines)
+
+
+def _shown(shards: Sequence[ShardProgress]) -> Sequence[ShardProgress]:
+    if len(shards) <= MOST_SHARDS:
+        return shards
+    left = [shard for shard in shards if not _is_done(shard)]
+    return sorted(left, key=lambda shard: shard.last_row or 0.0)[:MOST_SHARDS]
+
+
+def _is_done(shard):
+    return shard.holder is None and shard.total is not None and shard.done >= shard.total
 
 
 def _number(value):

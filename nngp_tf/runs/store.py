@@ -7,11 +7,14 @@
     lock-SHARD-TOKEN.json                   who writes the shard at present; see `lock`
     *.gin                                   operative configurations, as written by launchers
 
+    open:   the keys in the shard's own chunks, and in files of another count of shards
     append: the shard's last chunk and the row, written as a whole -> on disk
             a full disk: wait, again
 
 Every file appears whole or not at all. Each shard has one writer, so it holds no architecture
-twice; two shards may, and reading keeps one row of them (`table`). Paths may be gs://.
+twice; two shards may, and reading keeps one row of them (`table`). Shards of one count share the
+architectures out among them, so none reads the others' files. In memory are keys (`rows`), and the
+rows of the last chunk. Paths may be gs://.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from absl import logging
 
 from nngp_tf.runs import chunks, files, lock, status, table
 from nngp_tf.runs import record as record_lib
+from nngp_tf.runs import rows as rows_lib
 from nngp_tf.runs.errors import NotWrittenError
 
 SCHEMA = chunks.SCHEMA
@@ -37,7 +41,11 @@ _RESERVED = ("run.json", "results", "status-", "lock-", "quarantine-")
 
 
 class RunDirectory:
-    """A directory of results under one configuration."""
+    """A directory of results under one configuration.
+
+    Attributes:
+      rows: Those of this shard, and those of files of another count of shards.
+    """
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class RunDirectory:
         *,
         shard: tuple[int, int] = (0, 1),
         patience: float = 3600.0,
+        alone: bool = False,
     ):
         """Open a directory, or make it.
 
@@ -62,16 +71,18 @@ class RunDirectory:
           resume: Whether a shard that has rows is taken up; it is refused otherwise.
           shard: (index, count): which part of the run's architectures this process computes.
           patience: Seconds for which a row is tried again while the directory cannot be written.
+          alone: Whether only the shard's own files are read: the caller knows that no others have
+            rows of its architectures.
 
         Raises:
           ValueError: If the directory was made with another configuration, or by a version of this
-            package that writes a schema to come, or is damaged, or cannot be read or written, or
-            another process writes the shard.
+            package that writes a schema to come, or what is read of it is damaged, or it cannot be
+            read or written, or another process writes the shard.
         """
         self._path, self._shard = os.fspath(path), chunks.Shard(*shard)
         self._writable, self._patience = writable, patience
         config, about = json.loads(json.dumps([dict(config), dict(about or {})]))
-        self._own = record_lib.Record(config, about)
+        self._asked = record_lib.Record(config, about)
         self._total: int | None = None
         self._release: Callable[[], None] | None = None
         try:
@@ -81,7 +92,7 @@ class RunDirectory:
                 self._claim = lock.Claim(self._path, self._shard)
                 self._release = weakref.finalize(self, self._claim.release)
             try:
-                self._open(resume)
+                self._open(resume, alone)
             except BaseException:
                 self.close()
                 raise
@@ -119,7 +130,7 @@ class RunDirectory:
             raise ValueError(f"{self.results_path} already has a row of architecture {key}")
         if self._writable:
             self._patiently(lambda: self._add(entry))
-        self.rows[key] = entry.row
+        self.rows.add(entry.row, self._place.name if self._writable else None)
 
     def expect(self, total: int) -> None:
         """Record how many architectures the shard has in all, for `status`; from its first row on.
@@ -140,14 +151,13 @@ class RunDirectory:
         Returns:
           How many.
         """
-        failed = {key for key, row in self.rows.items() if row.get("status") != "ok"}
-        for file in table.read_table(self._path).files if failed and self._writable else ():
-            if file.place and file.place.shard == self._shard:
-                kept = [entry for entry in file.entries if entry.row["key"] not in failed]
-                if len(kept) < len(file.entries):
-                    self._patiently(lambda p=file.place, k=kept: self._replace_chunk(p, k))
-        for key in failed:
-            del self.rows[key]
+        failed = self.rows.failed()
+        own = [chunks.Place(self._shard, chunk).name for chunk in range(self._place.chunk + 1)]
+        for file in table.read_sound(self._path, own if failed and self._writable else ()):
+            kept = [entry for entry in file.entries if entry.row["key"] not in failed]
+            if len(kept) < len(file.entries):
+                self._patiently(lambda p=file.place, k=kept: self._replace_chunk(p, k))
+        self.rows.discard(failed)
         return len(failed)
 
     def write_text(self, name: str, text: str) -> None:
@@ -172,45 +182,56 @@ class RunDirectory:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _open(self, resume):
+    def _open(self, resume, alone):
         """Read what is there, once nobody else can write this shard."""
-        read = table.read_table(self._path)
-        read.check()
-        self._check_config(read.record)
-        self._begun = read.record is not None and read.record.schema == SCHEMA
-        self._digest = (read.record or self._own).digest
-        if read.record is None and read.files:
-            self._check_unrecorded(read)
-        own = [file for file in read.files if file.place and file.place.shard == self._shard]
-        # Whoever counts shards in another way works on the same architectures.
-        others = [f for f in read.files if not f.place or f.place.shard.count != self._shard.count]
+        record = record_lib.read(self._path)
+        self._check_config(record)
+        self._begun = record is not None and record.schema == SCHEMA
+        self._digest = (record or self._asked).digest
+        names = table.result_names(self._path)
+        if record is None:
+            self._check_unrecorded(names)
+        own, others = self._own(names), self._others(names)
         if not resume and (own or others):
             raise ValueError(
                 f"run directory {self._path} holds a run already: resume it, or name another"
             )
-        self.rows: dict[str, dict[str, Any]] = read.rows
+        self.rows = rows_lib.StoredRows(self._path)
         self._place, self._entries = chunks.Place(self._shard, 0), []
-        if own:
-            self._place, self._entries = own[-1].place, list(own[-1].entries)
+        for file in table.read_sound(self._path, own if alone else sorted(own + others), record):
+            self.rows.take(file)
+            if file.place and file.place.shard == self._shard:
+                self._place, self._entries = file.place, list(file.entries)
         if self._writable:
             self._remove_asides()
 
+    def _own(self, names):
+        """List the files of this shard, in their order."""
+        places = [chunks.place_of(name) for name in names]
+        return [place.name for place in places if place and place.shard == self._shard]
+
+    def _others(self, names):
+        """List plain files and those of who counts shards in another way, at the same work."""
+        places = {name: chunks.place_of(name) for name in names}
+        count = self._shard.count
+        return [name for name, place in places.items() if not place or place.shard.count != count]
+
     def _check_config(self, record):
-        differing = record_lib.differences(self._own.config, record.config) if record else ""
+        differing = record_lib.differences(self._asked.config, record.config) if record else ""
         if differing:
             raise ValueError(
                 f"run directory {self._path} was made with another configuration ({differing}): "
                 "name a new directory, or go back to that configuration"
             )
 
-    def _check_unrecorded(self, read):
+    def _check_unrecorded(self, names):
         """Check that rows without a record are of this configuration, as their digests say."""
-        digests = {entry.config for file in read.files for entry in file.entries}
-        if digests - {self._own.digest}:
-            raise ValueError(
-                f"run directory {self._path} has {read.files[0].name} but no run.json to say how "
-                "its rows were computed: name another"
-            )
+        for file in table.read_sound(self._path, names):
+            if {entry.config for entry in file.entries} - {self._asked.digest}:
+                raise ValueError(
+                    f"run directory {self._path} has {file.name} but no run.json to say how its "
+                    "rows were computed: name another"
+                )
 
     def _remove_asides(self):
         """Remove what a process that was killed left half-written."""
@@ -250,7 +271,7 @@ class RunDirectory:
         """Put the record in place before the first row: a run refused earlier binds nobody."""
         if self._begun:
             return
-        path, content = self._join(record_lib.NAME), record_lib.encode(self._own)
+        path, content = self._join(record_lib.NAME), record_lib.encode(self._asked)
         if not files.create(path, content, self._shard.label):
             there = record_lib.read(self._path)
             self._check_config(there)

@@ -23,7 +23,7 @@ from absl import logging
 
 from nngp_tf.kernels import running_kernels
 from nngp_tf.kernels.strategy import build_strategy
-from nngp_tf.runs import failures, files, inference, job, lock, rescoring, table
+from nngp_tf.runs import chunks, failures, files, inference, job, lock, rescoring, table
 from nngp_tf.runs import record as record_lib
 from nngp_tf.runs.errors import RunEndedError
 from nngp_tf.runs.networks import Network
@@ -108,8 +108,8 @@ def plan(sweep: Sweep, share_size: int) -> list[Share]:
       share_size: The most architectures in a share.
 
     Raises:
-      ValueError: If the job cannot be prepared or does not fit its first network, or the directory
-        holds another run or is damaged.
+      ValueError: If the job cannot be prepared or does not fit its first network and none is done,
+        or the directory holds another run or is damaged.
     """
     if share_size < 1:
         raise ValueError(f"share_size must be at least 1, got {share_size!r}")
@@ -119,7 +119,8 @@ def plan(sweep: Sweep, share_size: int) -> list[Share]:
     _check_run(sweep.run_dir, prepared.config)
     done = stored_keys(sweep.run_dir, only_ok=sweep.retry_failed)
     todo = [network for network in networks if network.key not in done]
-    if todo:
+    # Where networks are done, the settings suit, and the first of the others may be a bad one.
+    if todo and not done:
         _check(todo[0], prepared)
     count = -(-len(networks) // share_size)
     shares = []
@@ -140,20 +141,14 @@ def stored_keys(run_dir: str, only_ok: bool = False) -> set[str]:
     Raises:
       ValueError: If a file is damaged, or cannot be read.
     """
-    keys = set()
     try:
-        record = record_lib.read(run_dir)
-        for name in table.result_names(run_dir):
-            file = table.read_file(run_dir, name, record)
-            if file is None:
-                continue
-            table.Table(run_dir, record, (file,), {}, 0).check()
-            rows = (entry.row for entry in file.entries)
-            keys.update(r["key"] for r in rows if r.get("status") == "ok" or not only_ok)
+        record, names = record_lib.read(run_dir), table.result_names(run_dir)
     except OSError as error:
-        raise ValueError(
-            f"run directory {run_dir} cannot be read ({error.strerror}): name another"
-        ) from error
+        raise table.unreadable(run_dir, error) from error
+    keys = set()
+    for file in table.read_sound(run_dir, names, record):
+        rows = (entry.row for entry in file.entries)
+        keys.update(r["key"] for r in rows if r.get("status") == "ok" or not only_ok)
     return keys
 
 
@@ -212,9 +207,8 @@ def _evaluate(network, prepared, strategy):
     settings = prepared.settings
     try:
         return inference.infer(network, prepared.images, settings, strategy, prepared.extras)
-    except failures.ENDING:
-        raise
     except Exception as error:
+        failures.check(error)
         seconds = time.perf_counter() - start
         recorded = {n: getattr(settings, n) for n in ("num_inits", "batch_norm", "compute_dtype")}
         row = failures.failed_row(network, recorded, error, seconds)
@@ -227,9 +221,7 @@ def _check_run(run_dir, config):
     try:
         record = record_lib.read(run_dir)
     except OSError as error:
-        raise ValueError(
-            f"run directory {run_dir} cannot be read ({error.strerror}): name another"
-        ) from error
+        raise table.unreadable(run_dir, error) from error
     differing = (
         record_lib.differences(json.loads(json.dumps(config)), record.config) if record else ""
     )
@@ -262,6 +254,8 @@ def _open(share, sweep, prepared, strategy):
                 inference.about(strategy),
                 shard=(share.index, share.count),
                 patience=sweep.patience,
+                # The plan has left out what others hold.
+                alone=True,
             )
         except ValueError:
             if time.monotonic() > deadline or not _is_held(share, sweep.run_dir):
@@ -270,9 +264,8 @@ def _open(share, sweep, prepared, strategy):
 
 
 def _is_held(share, run_dir):
-    shard = (share.index, share.count)
-    claims = lock.read_claims(run_dir)
-    return any((c.shard.index, c.shard.count) == shard and c.holder.is_live for c in claims)
+    claims = lock.read_claims(run_dir, chunks.Shard(share.index, share.count))
+    return any(claim.holder.is_live for claim in claims)
 
 
 def _check_driver(driver):

@@ -3,6 +3,7 @@
     for each results*.jsonl, in the order of names: decode -> rows, damages
     one row a key: "ok" before failed, then the first file
 
+A table holds all of that in memory; `read_sound` goes through files one at a time.
 A plain file's last line may be half-written, by who writes it or was killed: it is left out.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from absl import logging
@@ -66,14 +68,7 @@ class Table:
         Raises:
           ValueError: If something is.
         """
-        if not self.damages:
-            return
-        first, *others = self.damages
-        more = f" (and {len(others)} more)" if others else ""
-        raise ValueError(
-            f"{files.join(self.path, str(first))}{more}: keep the good rows and set the bad ones "
-            f"aside with `{record_lib.repair_command(self.path)}`"
-        )
+        _check(self.path, self.damages)
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
@@ -93,21 +88,58 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         record = record_lib.read(path)
         read = [read_file(path, name, record) for name in result_names(path)]
     except OSError as error:
-        raise ValueError(
-            f"run directory {path} cannot be read ({error.strerror}): name another"
-        ) from error
+        raise unreadable(path, error) from error
     rows, duplicates = {}, 0
     for file in filter(None, read):
-        if file.torn:
-            logging.warning("%s: left out a half-written last row", files.join(path, file.name))
-        for entry in file.entries:
-            first = rows.setdefault(entry.row["key"], entry.row)
-            duplicates += first is not entry.row
-            if first.get("status") != "ok" and entry.row.get("status") == "ok":
-                rows[entry.row["key"]] = entry.row
+        _tell_torn(path, file)
+        duplicates += sum(not add_row(rows, entry.row) for entry in file.entries)
     if duplicates:
         logging.info("%s: %d rows are of architectures that have another", path, duplicates)
     return Table(path, record, tuple(filter(None, read)), rows, duplicates)
+
+
+def read_sound(
+    path: str, names: Iterable[str], record: record_lib.Record | None = None
+) -> Iterator[File]:
+    """Read files of results one at a time, so that no more than one is in memory.
+
+    Args:
+      path: Of the directory.
+      names: Of the files; those that are gone are left out.
+      record: See `read_file`.
+
+    Yields:
+      Files without damage.
+
+    Raises:
+      ValueError: If one is damaged, cannot be read, or is of a schema to come.
+    """
+    for name in names:
+        try:
+            file = read_file(path, name, record)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if file is not None:
+            _check(path, file.damages)
+            _tell_torn(path, file)
+            yield file
+
+
+def add_row(rows: dict[str, dict[str, Any]], row: dict[str, Any]) -> bool:
+    """Add a row to those by key, unless the one that is there counts.
+
+    Returns:
+      Whether there was none.
+    """
+    first = rows.setdefault(row["key"], row)
+    if first.get("status") != "ok" and row.get("status") == "ok":
+        rows[row["key"]] = row
+    return first is row
+
+
+def unreadable(path: str, error: OSError) -> ValueError:
+    """Return what to raise where a run directory cannot be read."""
+    return ValueError(f"run directory {path} cannot be read ({error.strerror}): name another")
 
 
 def result_names(path: str) -> list[str]:
@@ -148,3 +180,18 @@ def read_file(path: str, name: str, record: record_lib.Record | None) -> File | 
             for entry in foreign
         ]
     return File(name, place, tuple(entries), tuple(damages))
+
+
+def _check(path, damages):
+    if damages:
+        first, *others = damages
+        more = f" (and {len(others)} more)" if others else ""
+        raise ValueError(
+            f"{path.rstrip('/')}/{first}{more}: keep the good rows and set the bad ones aside with "
+            f"`{record_lib.repair_command(path)}`"
+        )
+
+
+def _tell_torn(path, file):
+    if file.torn:
+        logging.warning("%s: left out a half-written last row", files.join(path, file.name))

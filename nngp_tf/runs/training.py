@@ -74,11 +74,10 @@ def run_training(
             start = time.perf_counter()
             try:
                 row = short.train(network, images, settings, strategy, backup_dir, logs_dir)
-            except failures.ENDING:
-                raise
             except Exception as error:
-                # Settings that suit no network show at the first.
-                if index == 0 and isinstance(error, ValueError):
+                failures.check(error)
+                # Settings that suit no network show at the first of a run.
+                if index == done == 0 and isinstance(error, ValueError):
                     raise
                 row = _failed_row(network, settings, error, time.perf_counter() - start)
                 logging.warning("%s failed: %s", row["key"], row["error"])
@@ -95,7 +94,7 @@ def run_training(
                 row["parameters"],
                 row["seconds"],
             )
-    return [directory.rows[network.key] for network in networks]
+    return directory.rows.of(network.key for network in networks)
 
 
 def last_accuracy(row: Mapping[str, Any]) -> float:

@@ -1,4 +1,4 @@
-"""The sweep launcher with Beam's worker processes, of which one is killed."""
+"""The sweep launcher with Beam's worker processes, of which one is killed; a bad architecture."""
 
 import os
 import pathlib
@@ -12,19 +12,19 @@ import psutil
 import pytest
 
 from nngp_tf.runs import table
+from nngp_tf.search_spaces import mnas
 from tests import environments
 
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NUMBER = 12
+NUMBER, BAD = 12, 7
 PARAMETERS = {
-    "architectures": f'"range:0:{NUMBER}"',
+    "space": '"mnas"',
     "num_architectures": None,
     "num_train": 30,
     "num_test": 20,
     "num_inits": 2,
-    "stem_filters": 4,
     "compute_dtype": '"float32"',
 }
 # Sums over parts by one thread each differ in rounding from those by several.
@@ -42,9 +42,21 @@ def beam_python():
     return environments.python_with_extra("beam")
 
 
+def networks():
+    """Small networks, and a bad one that has more weights than any memory holds."""
+    for index in range(NUMBER):
+        blocks = [(1, "mbconv", 1, 3 + 2 * (index >> p & 1), 0, 8 * (p + 1)) for p in range(7)]
+        if index == BAD:
+            blocks[-1] = (1, "conv", 1, 999_999_999, 0, 56)
+        yield mnas.Network.from_blocks(blocks, stem_filters=8)
+
+
 def start(python, launcher, run_dir, *more):
     """Starts a launcher, its output in RUN_DIR.log."""
-    bindings = [f"--gin_param=nngp_inference.{n} = {value}" for n, value in PARAMETERS.items()]
+    file = run_dir.parent / "networks.txt"
+    file.write_text("".join(f"{network}\n" for network in networks()))
+    parameters = PARAMETERS | {"architectures": f'"file:{file}"'}
+    bindings = [f"--gin_param=nngp_inference.{n} = {value}" for n, value in parameters.items()]
     with open(f"{run_dir}.log", "w") as log:
         return subprocess.Popen(
             [python, "-m", f"launchers.{launcher}", f"--run_dir={run_dir}", *bindings, *more],
@@ -86,9 +98,21 @@ def test_a_worker_is_killed(beam_python, tmp_path):
     assert "a worker process ended with exit code " in log
     assert ": started again" in log
     assert log.splitlines()[-1] == f"wrote {run_dir}/results*.jsonl"
+    assert f"{run_dir}: {NUMBER} of {NUMBER} architectures done, 1 failed\n" in log
+    # Progress can be read: lines of this package come through, and those of Beam do not.
+    assert len(re.findall(r"INFO:absl:share \d of 6: ", log)) >= 5
+    assert "INFO:apache_beam" not in log
     read = table.read_table(run_dir)
     read.check()
     assert (len(read.rows), read.duplicates) == (NUMBER, 0)
+    # A bad architecture is a row like others.
+    *_, (key, bad) = [item for item in read.rows.items() if item[1]["status"] != "ok"]
+    assert key == list(networks())[BAD].key
+    assert [row["status"] for row in read.rows.values()].count("ok") == NUMBER - 1
+    assert bad["traceback"].startswith("Traceback (most recent call last):\n")
+    reason = "Shape [999999999,999999999,48,56] would have more than 2**63 - 1 elements"
+    assert bad["error"] == f"InvalidArgumentError: {reason}"
+    assert reason in bad["traceback"]
     # Without Beam, the same directory is complete, and one of its own gets the same rows.
     for name in ("run", "alone"):
         code = start(sys.executable, "nngp_inference", tmp_path / name).wait(timeout=200)

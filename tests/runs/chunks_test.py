@@ -196,6 +196,7 @@ def test_a_huge_number_of_missing_rows_is_told_at_once():
     assert damages == [f"{PLACE.name}:2 lacks rows 2-{10**18} of {10**18}"]
 
 
+@pytest.mark.fuzz
 @settings(max_examples=FUZZ_CASES, deadline=None)
 @given(st.data())
 def test_any_change_is_found(data):
@@ -211,6 +212,7 @@ def test_any_change_is_found(data):
     assert bytes(changed) == content or damages
 
 
+@pytest.mark.fuzz
 @settings(max_examples=FUZZ_CASES, deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:\n01a\\eN', max_size=200))
 def test_anything_can_be_read(content):

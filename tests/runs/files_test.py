@@ -32,11 +32,20 @@ def test_files_are_written_read_listed_and_removed(directory):
         assert files.stamp(path)[0] == len(content)
     files.write(files.join(directory, "b.txt"), b"", "me")
     assert files.names(directory) == ["a.txt", "b.txt"]
-    files.touch(path, b"new", "me")
+    # Only elsewhere is the file written again.
+    assert files.touch(path, b"new", "me") == directory.startswith("ram://")
     assert files.exists(path)
     files.remove(path)
     files.remove(path)
     assert files.names(directory) == ["b.txt"]
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "", "../a", "a/../../b", "/etc/passwd", "a/b", "gs://bucket/a", "a\0"]
+)
+def test_names_do_not_lead_out_of_a_directory(directory, name):
+    with pytest.raises(ValueError, match=r"is no name of a file within .*: files are read"):
+        files.join(directory, name)
 
 
 def test_what_is_not_there(directory):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -176,7 +177,49 @@ def test_a_holder_that_was_taken_over_notices(directory, monkeypatch):
     assert claims(directory) == ["lock-00001-of-00004-ff.json"]
 
 
-def test_a_claim_brought_back_by_its_sign_of_life_is_withdrawn(directory):
+def test_claims_to_other_shards_are_not_read(tmp_path, monkeypatch):
+    directory = str(tmp_path)
+    holder = write_claim(directory, "lock-00001-of-01000-0a.json")
+    content = pathlib.Path(holder).read_bytes()
+    for index in range(2, 1000):
+        (tmp_path / f"lock-{index:05d}-of-01000-0a.json").write_bytes(content)
+    read, opened = files.read, []
+    monkeypatch.setattr(files, "read", lambda path: opened.append(path) or read(path))
+    with pytest.raises(ValueError, match="is being written by process 7"):
+        Claim(directory, Shard(1, 1000))
+    assert holder in opened
+    assert all(os.path.basename(path).startswith("lock-00001-of-01000-") for path in opened)
+    opened.clear()
+    claim = Claim(directory, Shard(0, 1000))
+    claim._sign_of_life()
+    claim.check()
+    claim.release()
+    assert all(os.path.basename(path).startswith("lock-00000-of-01000-") for path in opened)
+    (found,) = lock.read_claims(directory, Shard(1, 1000))
+    assert found.name == os.path.basename(holder)
+    assert len(lock.read_claims(directory)) == 999
+
+
+def test_a_sign_of_life_on_disk_lists_nothing(tmp_path, monkeypatch):
+    claim = Claim(str(tmp_path), SHARD)
+    (before,) = lock.read_claims(str(tmp_path))
+    os.utime(tmp_path / before.name, (0, 0))
+
+    def refuse(*_):
+        raise AssertionError("it was listed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "names", refuse)
+        claim._sign_of_life()
+    assert lock.read_claims(str(tmp_path))[0].holder.seen >= before.holder.seen
+    assert (tmp_path / before.name).stat().st_mtime > 0
+    claim.release()
+
+
+def test_a_claim_brought_back_by_its_sign_of_life_is_withdrawn():
+    # On disk a sign of life brings nothing back.
+    directory = f"ram://nngp_tf_tests/{uuid.uuid4()}"
+    files.make_directory(directory)
     claim = Claim(directory, SHARD)
     write_claim(directory, "lock-00001-of-00004-ff.json")
     claim._sign_of_life()

@@ -77,6 +77,22 @@ def test_a_run_without_features(run, tmp_path):
         rescoring.rescore(other, ("plain",), directory)
 
 
+@pytest.mark.parametrize("key", ["../x", "/etc/x", "a/b"])
+def test_keys_do_not_lead_out_of_the_directory(run, tmp_path, key):
+    # As rows that somebody else has written may have them.
+    outside = tmp_path / "x.npy"
+    np.save(outside, np.zeros((1, 50, 4), np.float32))
+    (tmp_path / "features").mkdir()
+    for access in (
+        lambda: rescoring.load_features(str(tmp_path / "features"), key),
+        lambda: rescoring.save_features(str(tmp_path / "features"), key, np.ones((1, 2, 3))),
+    ):
+        with pytest.raises(ValueError, match=rf"'{key}\.npy' is no name of a file within"):
+            access()
+    assert not np.load(outside).any()
+    assert list((tmp_path / "features").iterdir()) == []
+
+
 def test_unreadable_features(tmp_path):
     (tmp_path / "k.npy").write_bytes(b"nonsense")
     for key in ("k", "absent"):

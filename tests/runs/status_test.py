@@ -1,5 +1,6 @@
 """How far a run is: rows, rates and holders of all shards, and their text."""
 
+import dataclasses
 import json
 import math
 import os
@@ -8,9 +9,9 @@ import uuid
 
 import pytest
 
-from nngp_tf.runs import files, status_report
+from nngp_tf.runs import files, lock, status_report
 from nngp_tf.runs.chunks import Shard
-from nngp_tf.runs.status import HOUR, Progress, Watcher, hourly_rate
+from nngp_tf.runs.status import HOUR, Progress, ShardProgress, Watcher, hourly_rate
 from nngp_tf.runs.store import RunDirectory
 
 pytestmark = pytest.mark.fast
@@ -141,6 +142,16 @@ def test_only_changed_files_are_read_again(tmp_path, monkeypatch):
     assert results == ["results-00001-of-00002-00000.jsonl"]
 
 
+def test_totals_are_read_again_when_they_change(tmp_path):
+    fill(tmp_path, "ab", (0, 2), total=2)
+    watcher = Watcher(tmp_path)
+    assert (watcher.look().total, watcher.look().not_begun) == (4, 1)
+    fill(tmp_path, "c", (1, 2), total=3)
+    assert (watcher.look().total, watcher.look().not_begun) == (5, 0)
+    fill(tmp_path, "", (1, 2), total=123)
+    assert watcher.look().total == 125
+
+
 @pytest.mark.parametrize(
     ("times", "now", "rate"),
     [
@@ -156,6 +167,23 @@ def test_only_changed_files_are_read_again(tmp_path, monkeypatch):
 )
 def test_rates(times, now, rate):
     assert hourly_rate(times, now) == pytest.approx(rate, nan_ok=True)
+
+
+def test_of_many_shards_those_that_lag_are_shown():
+    def shard(index, done, last_row, holder=None):
+        return ShardProgress(Shard(index, 900), done, 0, 10, last_row, holder)
+
+    now = time.time()
+    holder = lock.Holder("host", "", 7, 0, now, now, True)
+    shards = [shard(index, 10, now - 10_000.0) for index in range(800)]
+    shards += [shard(index, 3, now - index, holder) for index in range(800, 900)]
+    progress = Progress("x", 8300, 0, 9000, 0, 60.0, 60.0, tuple(shards), (), ())
+    _, _, _, *lines, last = status_report.report(progress).splitlines()
+    assert last == "850 shards more; 800 of all are done"
+    assert [int(line.split()[0]) for line in lines] == list(range(899, 849, -1))
+    assert all("process 7 on host" in line for line in lines)
+    few = dataclasses.replace(progress, shards=tuple(shards[:50]))
+    assert len(status_report.report(few).splitlines()) == 3 + 50
 
 
 def test_the_report():

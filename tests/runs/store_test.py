@@ -4,13 +4,15 @@ import gc
 import json
 import threading
 import time
+import tracemalloc
 import uuid
 
 import pytest
 import tensorflow as tf
 
 from nngp_tf import version
-from nngp_tf.runs import files, lock, store, table
+from nngp_tf.runs import chunks, files, lock, store, table
+from nngp_tf.runs import record as record_lib
 from nngp_tf.runs.errors import LostError, NotWrittenError
 from nngp_tf.runs.store import SCHEMA, RunDirectory
 
@@ -186,20 +188,107 @@ def test_shards_begin_side_by_side_against_resuming(tmp_path):
         RunDirectory(tmp_path, CONFIG, resume=False, shard=(1, 2))
 
 
-def test_shards_have_files_of_their_own_and_know_each_others_rows(path):
+def test_shards_have_files_of_their_own_and_leave_each_others_alone(path):
     one = RunDirectory(path, CONFIG, shard=(0, 2))
     one.append(row("a"))
     two = RunDirectory(path, CONFIG, shard=(1, 2))
-    assert two.rows == {"a": row("a")}
+    assert two.rows == {}
     two.append(row("b"))
-    with pytest.raises(ValueError, match="already has a row of architecture a"):
-        two.append(row("a"))
-    # It was opened before, and who asks both has one row.
+    with pytest.raises(ValueError, match="already has a row of architecture b"):
+        two.append(row("b"))
+    # It does not know, and who asks both has one row.
     one.append(row("b"))
     one.close(), two.close()
     assert [found["key"] for found in results(one.path)] == ["a", "b", "b"]
     assert table.read_table(path).duplicates == 1
     assert list(RunDirectory(path, CONFIG).rows) == ["a", "b"]
+
+
+def test_who_counts_shards_in_another_way_goes_on_with_all_rows(path):
+    append(path, "a", "c", shard=(0, 2))
+    append(path, "b", shard=(1, 2))
+    append(path, "d", shard=(0, 4))
+    with RunDirectory(path, CONFIG, shard=(1, 4)) as directory:
+        # Not shard 0 of 4's.
+        assert list(directory.rows) == ["a", "c", "b"]
+        with pytest.raises(ValueError, match="already has a row of architecture c"):
+            directory.append(row("c"))
+        directory.append(row("e"))
+        assert directory.rows.of(["b", "e", "a"]) == [row("b"), row("e"), row("a")]
+    with RunDirectory(path, CONFIG, shard=(1, 4), alone=True) as directory:
+        assert directory.rows == {"e": row("e")}
+    assert sorted(RunDirectory(path, CONFIG, shard=(0, 3)).rows) == list("abcde")
+    assert table.read_table(path).duplicates == 0
+
+
+@pytest.fixture
+def many_shards(tmp_path):
+    """A run of 1,000 shards with two rows each, of which none but shard 7's are whole."""
+    record = record_lib.Record(CONFIG, ABOUT)
+    (tmp_path / "run.json").write_bytes(record_lib.encode(record))
+    for index in range(1000):
+        place = chunks.Place(chunks.Shard(index, 1000), 0)
+        entries = [chunks.new_entry(row(f"{index}-{i}"), time.time()) for i in range(2)]
+        content = chunks.encode(place, record.digest, entries)
+        (tmp_path / place.name).write_bytes(content if index == 7 else content[:-9])
+    return tmp_path
+
+
+def test_a_shard_opens_its_own_files_only(many_shards, monkeypatch):
+    read, opened = files.read, []
+    monkeypatch.setattr(files, "read", lambda path: opened.append(path) or read(path))
+    with RunDirectory(many_shards, CONFIG, shard=(7, 1000)) as directory:
+        assert list(directory.rows) == ["7-0", "7-1"]
+        directory.append(row("7-2"))
+        assert directory.rows["7-1"] == row("7-1")
+    names = {path.rpartition("/")[2] for path in opened}
+    names = {name for name in names if not name.startswith("lock-00007-of-01000-")}
+    assert names == {"run.json", "results-00007-of-01000-00000.jsonl"}
+    # Who reads all of them sees what they are like, and so does the shard whose they are.
+    for shard in ((8, 1000), (0, 999)):
+        with pytest.raises(ValueError, match=r"-of-01000-00000\.jsonl:2 is not a row of results"):
+            RunDirectory(many_shards, CONFIG, shard=shard)
+
+
+def traced_mebibytes(path, number, size):
+    """Memory that a directory holds after so many rows, opened anew after that, and at most."""
+    with RunDirectory(path, CONFIG) as directory:
+        tracemalloc.start()
+        try:
+            for index in range(number):
+                directory.append(row(str(index), text=str(index % 10) * size))
+            appended, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    tracemalloc.start()
+    try:
+        directory = RunDirectory(path, CONFIG)
+        assert len(directory.rows) == number
+        opened, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return [value / 2**20 for value in (appended, opened, most)]
+
+
+def test_rows_are_not_held_in_memory(tmp_path, small_chunks):
+    # Of 31 rows of a mebibyte each, those of the last chunk: as objects and as text. One more is
+    # being read: as bytes, lines and texts besides.
+    appended, opened, most = traced_mebibytes(tmp_path, number=31, size=2**20)
+    assert appended < 3 * 2 + 1
+    assert opened < 3 * 2 + 1
+    assert most < 3 * 2 + 3 * 6
+
+
+def test_a_row_that_is_gone_from_its_file_is_missed(tmp_path):
+    append(tmp_path, "a", "b")
+    directory = RunDirectory(tmp_path, CONFIG, writable=False)
+    append(tmp_path / "other", "a")
+    (tmp_path / FIRST).write_bytes((tmp_path / "other" / FIRST).read_bytes())
+    assert directory.rows["a"] == row("a")
+    with pytest.raises(ValueError, match=f"{FIRST} no longer has the row of architecture b"):
+        directory.rows.of(["a", "b"])
+    with pytest.raises(KeyError):
+        directory.rows["c"]
 
 
 def test_a_bad_shard_is_refused(tmp_path):
@@ -394,7 +483,7 @@ def test_a_second_row_of_an_architecture_is_refused(tmp_path):
 
 def test_failed_rows_are_discarded_on_request(path, monkeypatch):
     monkeypatch.setattr(store, "CHUNK_ROWS", 2)
-    with RunDirectory(path, CONFIG, shard=(1, 2)) as other:
+    with RunDirectory(path, CONFIG, shard=(1, 3)) as other:
         other.append(row("x", status="failed"))
     with RunDirectory(path, CONFIG, shard=(0, 2)) as directory:
         # The first chunk has a good row, the second none, and the third is open.
@@ -402,7 +491,7 @@ def test_failed_rows_are_discarded_on_request(path, monkeypatch):
             directory.append(row(key, status="ok" if key in "af" else "failed"))
         assert directory.discard_failed() == 5
         assert list(directory.rows) == ["a", "f"]
-        assert [found["key"] for found in results(directory.path)] == ["a", "f", "x"]
+        assert sorted(found["key"] for found in results(directory.path)) == ["a", "f", "x"]
         for key in "bx":
             directory.append(row(key, status="ok"))
         assert directory.discard_failed() == 0

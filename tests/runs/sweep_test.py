@@ -82,6 +82,33 @@ def test_another_run_in_the_directory(described):
         sweep.plan(other, share_size=9)
 
 
+def test_a_bad_architecture_is_a_row_and_tried_again_on_request(described, monkeypatch):
+    infer, broken = inference.infer, [CELLS.splitlines()[1]]
+
+    def fail(network, *arguments):
+        if network.text in broken:
+            raise RuntimeError("broken")
+        return infer(network, *arguments)
+
+    monkeypatch.setattr(inference, "infer", fail)
+    (share,) = sweep.plan(described, share_size=3)
+    assert sweep.compute(share, described) == {"rows": 3, "failed": 1}
+    failed = [row for row in read_run(described.run_dir).rows if row["status"] != "ok"]
+    assert [row["architecture"] for row in failed] == broken
+    assert failed[0]["error"] == "RuntimeError: broken"
+    assert 'raise RuntimeError("broken")' in failed[0]["traceback"]
+    broken.clear()
+    assert sweep.plan(described, share_size=3) == []
+    # In shares of another number, whose shards hold none of the rows.
+    again = dataclasses.replace(described, retry_failed=True)
+    (share,) = sweep.plan(again, share_size=2)
+    assert (share.count, len(share.architectures)) == (2, 1)
+    assert sweep.compute(share, again) == {"rows": 1, "failed": 0}
+    assert sweep.plan(again, share_size=2) == []
+    read = read_run(described.run_dir)
+    assert [row["status"] for row in read.rows] == ["ok"] * 3
+
+
 def test_shares_have_a_size(described):
     with pytest.raises(ValueError, match="share_size must be at least 1, got 0"):
         sweep.plan(described, share_size=0)
