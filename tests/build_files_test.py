@@ -160,14 +160,15 @@ def imported_labels(source):
 
 
 def marks(source):
-    """The marks of a test file: `fast` where the whole file is, `slow` where any test is."""
+    """The marks of a test file: `fast` and `long` where the whole file is, `slow` where any is."""
     module_marks = [
         ast.unparse(node.value)
         for node in parse(source).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
     ]
-    if any("pytest.mark.fast" in text for text in module_marks):
-        yield "fast"
+    for mark in ("fast", "long"):
+        if any(f"pytest.mark.{mark}" in text for text in module_marks):
+            yield mark
     nodes = ast.walk(parse(source))
     if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "pytest.mark.slow" for n in nodes):
         yield "slow"
@@ -228,7 +229,7 @@ def problems():
             yield f"{where}: not imported, remove from deps: {quote(shorten(dep, package))},"
         for tag in sorted(wanted.tags - found.tags):
             yield f"{where}: add to tags: {quote(tag)},"
-        for tag in sorted((found.tags - wanted.tags) & {"fast", "slow"}):
+        for tag in sorted((found.tags - wanted.tags) & {"fast", "slow", "long"}):
             yield f"{where}: not marked so, remove from tags: {quote(tag)},"
         for dep in sorted(wanted.deps):
             directory, name = dep[2:].split(":")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from nngp_tf.analysis import figures, figures_style
 from nngp_tf.analysis.estimates import Estimate
+from tests.analysis import drawn
 
 pytestmark = pytest.mark.fast
 
@@ -66,14 +67,6 @@ FIGURES = {
 }
 
 
-def _texts(figure):
-    """All that is written in a figure, on one line."""
-    from matplotlib.text import Text
-
-    written = (text.get_text() for text in figure.findobj(Text) if text.get_visible())
-    return " ".join(" ".join(written).split())
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn_from_whatever_is_there(name, kind):
@@ -84,9 +77,9 @@ def test_every_figure_is_drawn_from_whatever_is_there(name, kind):
     assert figures_style.description(figure).endswith(".")
     is_undefined = not np.isfinite(_values(KINDS[kind][1])).any()
     if is_undefined and (name, kind) != ("combination", "all undefined"):  # Has its rows' names.
-        assert "nothing to show" in _texts(figure)
+        assert "nothing to show" in drawn.texts(figure)
     if kind == "one undefined":
-        assert "ndefined" in _texts(figure) or "without a value" in _texts(figure)
+        assert "ndefined" in drawn.texts(figure) or "without a value" in drawn.texts(figure)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -138,74 +131,6 @@ def test_without_matplotlib_modules_are_imported_and_drawing_is_refused(monkeypa
         fresh.require_matplotlib()
     with pytest.raises(ValueError, match=sentence):
         fresh.scatter([1.0], [1.0], "truth", "score")
-
-
-def test_save_figure_makes_the_directory_and_leaves_nothing_aside(tmp_path):
-    figure = FIGURES["combination"]("score", FULL)
-    path = figures.save_figure(figure, tmp_path / "new" / "forest.png", dpi=40)
-    assert (tmp_path / "new" / "forest.png").read_bytes() == figures.png(figure, dpi=40)
-    assert path == str(tmp_path / "new" / "forest.png")
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["forest.png"]
-
-
-def test_save_figure_names_a_path_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    figure = FIGURES["combination"]("score", FULL)
-    with pytest.raises(ValueError, match=r"forest\.png cannot be written \(.+\): name another"):
-        figures.save_figure(figure, tmp_path / "file" / "forest.png")
-
-
-def test_scatter_says_how_well_the_score_predicts_and_what_it_leaves_out():
-    figure = figures.scatter(
-        [0.9, 0.91, NAN, 0.93],
-        [1, 2, 3, NAN],
-        "test accuracy",
-        "NNGP accuracy",
-        Estimate(0.35, 0.25, 0.45),
-    )
-    texts = _texts(figure)
-    assert "Kendall's tau 0.35 [0.25, 0.45]; 2 architectures." in texts
-    assert "2 without a value, not shown." in texts
-    axes = figure.axes[0]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("NNGP accuracy", "test accuracy")
-
-
-def test_scatter_keeps_failures_from_pressing_the_others_into_a_corner():
-    truth = np.concatenate([np.linspace(0.85, 0.94, 98), [0.1, 0.1]])
-    figure = figures.scatter(truth, np.arange(100), "truth", "score")
-    assert figure.axes[0].get_ylim()[0] > 0.7
-    assert "2 beyond the axes (triangles)." in _texts(figure)
-
-
-def test_scatter_takes_a_logarithmic_axis_for_what_spreads_widely():
-    figure = figures.scatter([0.1, 0.9, 0.8], [2e5, 1e6, 5e7], "truth", "parameters")
-    assert figure.axes[0].get_xscale() == "log"
-    assert figure.axes[0].get_yscale() == "linear"
-    assert "beyond" not in _texts(figure)
-
-
-def test_curves_name_where_they_are_undefined():
-    curves = {"a": [Estimate(0.5), Estimate(NAN)], "b": [Estimate(NAN), Estimate(NAN)]}
-    assert "Undefined, not shown: all at 0.95, b." in _texts(
-        figures.pqetp_curves([0.9, 0.95], curves)
-    )
-
-
-def test_reduction_draws_a_box_a_fraction_from_the_largest_to_the_smallest():
-    survivors = {0.1: np.array([0.9]), 1.0: np.linspace(0.8, 0.9, 20), 0.5: np.array([])}
-    figure = figures.reduction(
-        [0.1, 1.0, 0.5], {"b": FULL}, survivors, "test accuracy after 108 epochs"
-    )
-    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert labels == ["100%\nn = 20", "50%\nn = 0", "10%\nn = 1"]
-    (line,) = figure.axes[1].get_lines()
-    np.testing.assert_array_equal(line.get_ydata(), [0.5, 0.4, 0.3])
-
-
-def test_combination_writes_values_and_intervals():
-    texts = _texts(figures.combination([("both", FULL[1]), ("one", Estimate(NAN))], "tau"))
-    assert "0.50 [0.45, 0.60]" in texts
-    assert "undefined" in texts
 
 
 @pytest.mark.parametrize(

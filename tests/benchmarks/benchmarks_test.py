@@ -64,6 +64,19 @@ def test_features(tmp_path):
 
 
 @pytest.mark.slow
+def test_mnas_features(tmp_path):
+    flags = ["--networks=2", "--batch=2", "--image_size=32", "--width_multiplier=0.25"]
+    result = run("benchmarks.mnas_features", tmp_path, *flags, repeats=2)
+    described, rates, ratios = result["tables"].values()
+    assert values(described, "network") == ["A1", "sampled 1"]
+    assert rates[0]["ours float32"] > 0
+    for row in ratios:
+        check_summary(row["keras"])
+        check_summary(row["limit"])
+        check_summary(row["prepare in images"])
+
+
+@pytest.mark.slow
 def test_kernel(tmp_path):
     flags = ["--num_train=8,16", "--num_inits=2", "--at_num_train=16", "--at_num_inits=2"]
     result = run("benchmarks.kernel", tmp_path, *flags, *SMALL)
@@ -145,6 +158,39 @@ def test_records(tmp_path):
     assert target["value"] == rows[0]["records/s"]["median"]
     # The file of records is gone.
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.long  # Each of its processes makes a program.
+def test_scale(tmp_path):
+    # Of one program.
+    cells = tmp_path / "cells.txt"
+    layers = ("conv3x3-bn-relu", "conv1x1-bn-relu")
+    cells.write_text("".join(f"010/001/000:input,{layer},output\n" for layer in layers))
+    flags = [f"--architectures=file:{cells}", "--num_networks=2", "--num_train=20", "--num_test=10"]
+    more = ["--num_inits=1", "--stem_filters=4", "--noall_cores", "--shards=3", "--shard_rows=4"]
+    result = run("benchmarks.scale", tmp_path, *flags, *more)
+    rates, shares, rows = result["tables"].values()
+    assert values(rates, "") == values(shares, "") == ["1 worker", "2 workers"]
+    one, two = rates
+    for row in rates:
+        check_summary(row["networks a minute"])
+        assert row["networks a minute"]["median"] < 60 * 2 / row["s to the first"]["median"]
+    once = {"median": 1, "min": 1, "max": 1}
+    assert one["efficiency"] == one["of one worker's, same network"] == once
+    speedup = two["networks a minute"]["median"] / one["networks a minute"]["median"]
+    assert two["efficiency"]["median"] == pytest.approx(speedup / two["cores"])
+    # Between two networks there is a row to store, and all the time is somewhere.
+    assert shares[0]["between"]["median"] > 0
+    for row in shares:
+        parts = [row[phase]["median"] for phase in ("start", "networks", "between", "end")]
+        assert sum(parts) == pytest.approx(1)
+    assert values(rows, "times or rows") == [12, 3, 4, 12, 12, 12, 12]
+    by_name = {row[""]: row for row in rows}
+    assert all(row["seconds"] > 0 for row in rows)
+    held = by_name["table for the analysis"]["MiB held"]
+    assert held > by_name["open with another count"]["MiB held"] > 0
+    assert "Beam left out" in result["notes"][0]
 
 
 def test_a_written_file_of_records_is_sound(tmp_path):

@@ -29,10 +29,22 @@ def test_overheads_add_up():
     settings = Settings(
         1, 10, start_seconds=5, row_seconds=0.5, open_seconds=2, open_row_seconds=0.1
     )
-    # The second share opens beside ten rows.
+    # The rows of the first share are not the second's to read.
     outcome = simulate(costs, settings, 0)
-    assert outcome.makespan == pytest.approx(5 + 2 * 2 + 10 * 0.1 + 20 * 1.5)
-    assert outcome.opening == pytest.approx(5 / outcome.makespan)
+    assert outcome.makespan == pytest.approx(5 + 2 * 2 + 20 * 1.5)
+    assert outcome.opening == pytest.approx(4 / outcome.makespan)
+
+
+def test_a_share_that_is_tried_again_reads_its_own_rows():
+    def opening(seconds):
+        free = FREE | {"open_row_seconds": seconds}
+        settings = Settings(1, 50, preemptions_per_hour=40.0, **free)
+        outcome = simulate(np.full(50, 10.0), settings, 3)
+        assert outcome.preemptions > 0
+        return outcome.opening * outcome.makespan
+
+    assert opening(0.0) == 0
+    assert opening(1e-3) > 1e-3
 
 
 def test_slow_workers():
@@ -67,5 +79,8 @@ def test_loads():
     outcome = scale_simulation.Outcome(100.0, 1.0, 0.0, 0, 0, 2000)
     borne = scale_simulation.loads(outcome, settings)
     assert borne["rows/s"] == 20
-    assert borne["claims read/s"] == 60
+    # Two shares a second, beside 200 names on average.
+    assert borne["names listed/s"] == 4 * 2 * 200
+    # Two signs of life a second.
+    assert borne["names listed/s, object store"] == (4 * 2 + 2) * 200
     assert borne["MB written/s"] == pytest.approx(20 * 5.5 * 0.009)

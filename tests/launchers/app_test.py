@@ -17,15 +17,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOY = """
 import gin
 from launchers import app
+from nngp_tf.runs import errors
 
 @gin.configurable
-def toy(number=1, text="", shape=None):
+def toy(number=1, text="", shape=None, error=None):
     app.check_integers(number=number)
     run_dir = app.required(app.RUN_DIR)
     if number < 0:
         raise ValueError(f"number must not be negative, got {number}:\\n  give another\\n\\nMore.")
     if number == 0:
         raise RuntimeError("broken")
+    if error is not None:
+        raise getattr(errors, error)("it cannot go on:\\n  start it again\\n\\nMore.")
     return f"wrote {run_dir} {number} {text!r} {shape}"
 
 if __name__ == "__main__":
@@ -88,6 +91,17 @@ def test_bad_input_is_its_first_sentence(toy):
         toy("--run_dir=here", "--gin_param=toy.number = -1"),
         "number must not be negative, got -1: give another",
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["RunEndedError", "NotWrittenError", "LostError", "LostWorkerError", "TooManyFailuresError"],
+)
+def test_a_run_that_was_well_begun_ends_with_a_sentence_and_another_exit_code(toy, error):
+    process = toy("--run_dir=here", f"--gin_param=toy.error = {error!r}")
+    assert process.returncode == 1
+    assert process.stdout == ""
+    assert process.stderr == "toy: it cannot go on: start it again\n"
 
 
 def test_a_failure_shows_where(toy):

@@ -1,23 +1,24 @@
 """The launcher of comparisons: from real runs to a report, and every way to be refused."""
 
 import csv
+import functools
 import re
-import sys
 
-import gin
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
-from launchers import app, compare, nngp_inference
+from launchers import compare, nngp_inference
 from nngp_tf.runs.store import RunDirectory
 from tests.analysis import examples
+from tests.launchers import launching
 
 pytestmark = [
     pytest.mark.slow,
     # Few invented architectures are on one side of most thresholds.
     pytest.mark.filterwarnings("ignore:.*is undefined:RuntimeWarning"),
 ]
+
+launch = functools.partial(launching.launch, compare)
+assert_refused = functools.partial(launching.assert_refused, "compare")
 
 # They share a program.
 CELLS = """\
@@ -34,30 +35,10 @@ SMALL = {
     "num_test": 20,
     "num_inits": 1,
     "stem_filters": 4,
+    "num_stacks": 2,
+    "modules_per_stack": 1,
     "compute_dtype": "'float32'",
 }
-
-
-@pytest.fixture
-def launch(monkeypatch, capsys):
-    """Runs a launcher in this process; returns its exit code, stdout and stderr."""
-
-    def run(main, flags_parser):
-        # As absl does, but without changes to logging that would outlive the test.
-        sys.exit(main(flags_parser(sys.argv)))
-
-    def launch(launcher, *arguments):
-        monkeypatch.setattr(app.app, "run", run)
-        monkeypatch.setattr(sys, "argv", [f"path/{launcher.__name__}.py", *arguments])
-        with flagsaver.flagsaver(), pytest.raises(SystemExit) as exited:
-            launcher.run()
-        gin.clear_config()
-        out, error = capsys.readouterr()
-        return exited.value.code or 0, out, error
-
-    yield launch
-    flags.FLAGS.unparse_flags()
-    gin.clear_config()
 
 
 @pytest.fixture
@@ -76,21 +57,14 @@ def nngp(tmp_path):
     return tmp_path / "nngp"
 
 
-def assert_refused(code, out, error, message):
-    assert code == 2
-    assert out == ""
-    (line,) = error.splitlines()
-    assert re.search(f"compare: .*{message}", line), line
-
-
-def test_real_runs_are_compared(launch, tmp_path):
+def test_real_runs_are_compared(tmp_path):
     """Kernels of six networks, and invented trainings of the same."""
     (tmp_path / "cells.txt").write_text(CELLS)
     bindings = SMALL | {"architectures": f"'file:{tmp_path}/cells.txt'"}
     parameters = [
         f"--gin_param=nngp_inference.{name} = {value}" for name, value in bindings.items()
     ]
-    code, _, error = launch(nngp_inference, f"--run_dir={tmp_path}/nngp", *parameters)
+    code, _, error = launching.launch(nngp_inference, f"--run_dir={tmp_path}/nngp", *parameters)
     assert code == 0, error
     (path,) = (tmp_path / "nngp").glob("results*.jsonl")
     keys = re.findall(r'"key": "(\w+)"', path.read_text())
@@ -100,7 +74,6 @@ def test_real_runs_are_compared(launch, tmp_path):
             curve = {1: 0.1 * (i % 5), 2: 0.5 + 0.01 * i}
             directory.append(examples.training_row(i, curve) | {"key": key})
     code, out, error = launch(
-        compare,
         f"--run={tmp_path}/nngp",
         f"--run=long={tmp_path}/training",
         f"--out={tmp_path}/out",
@@ -125,9 +98,8 @@ def test_real_runs_are_compared(launch, tmp_path):
     assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
 
 
-def test_a_failed_architecture_is_counted(launch, nngp, bench, tmp_path):
+def test_a_failed_architecture_is_counted(nngp, bench, tmp_path):
     code, out, error = launch(
-        compare,
         f"--run={nngp}",
         f"--table={bench}",
         f"--out={tmp_path}/out",
@@ -155,16 +127,15 @@ def test_a_failed_architecture_is_counted(launch, nngp, bench, tmp_path):
         ("widths = 3", "gin: .* have a parameter named 'widths'"),
     ],
 )
-def test_bad_parameters(launch, nngp, bench, tmp_path, parameter, message):
+def test_bad_parameters(nngp, bench, tmp_path, parameter, message):
     refused = launch(
-        compare,
         f"--run={nngp}",
         f"--table={bench}",
         f"--out={tmp_path}/out",
         "--gin_param=compare.k = 3",
         f"--gin_param=compare.{parameter}",
     )
-    assert_refused(*refused, message)
+    assert_refused(refused, message)
     assert not (tmp_path / "out").exists()
 
 
@@ -179,8 +150,8 @@ def test_bad_parameters(launch, nngp, bench, tmp_path, parameter, message):
         (["--out=OUT", "--run=NNGP"], "the truth is not known: name a table with --table"),
     ],
 )
-def test_bad_flags(launch, nngp, bench, tmp_path, arguments, message):
+def test_bad_flags(nngp, bench, tmp_path, arguments, message):
     names = {"BENCH": str(bench), "OUT": f"{tmp_path}/out", "NNGP": str(nngp)}
     given = [re.sub("BENCH|OUT|NNGP", lambda m: names[m[0]], text) for text in arguments]
-    assert_refused(*launch(compare, *given), message)
+    assert_refused(launch(*given), message)
     assert not (tmp_path / "out").exists()

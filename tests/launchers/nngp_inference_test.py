@@ -1,31 +1,27 @@
 """The launcher of NNGP inference: whole runs, killed runs, and every way to be refused."""
 
+import functools
 import json
-import os
-import pathlib
-import re
 import signal
-import subprocess
-import sys
 import time
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 
-from launchers import app, nngp_inference
+from launchers import nngp_inference
 from nngp_tf.gaussian_process import Scan
 from nngp_tf.runs import inference
+from tests.launchers import launching
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+launch = functools.partial(launching.launch, nngp_inference)
+start = functools.partial(launching.start, "nngp_inference")
+assert_refused = functools.partial(launching.assert_refused, "nngp_inference")
 CONFIGS = sorted(
-    str(path.relative_to(ROOT))
-    for path in (ROOT / "configs").rglob("*.gin")
+    str(path.relative_to(launching.ROOT))
+    for path in (launching.ROOT / "configs").rglob("*.gin")
     if "nngp_inference." in path.read_text()
 )
 
@@ -43,10 +39,10 @@ SMALL = {
     "num_test": 20,
     "num_inits": 2,
     "stem_filters": 4,
+    "num_stacks": 2,
+    "modules_per_stack": 1,
     "compute_dtype": '"float32"',
 }
-# What TensorFlow and absl's logger write to stderr.
-CHATTER = re.compile(r"WARNING:|To enable|[IWE]\d{4} |\d{4}-\d\d-\d\d |\s*$")
 
 
 def arguments(run_dir, *more, **parameters):
@@ -57,27 +53,6 @@ def arguments(run_dir, *more, **parameters):
         *(f"--gin_param=nngp_inference.{name} = {value}" for name, value in bindings.items()),
         *more,
     ]
-
-
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "launchers.nngp_inference", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    """Waits for a process; returns its exit code, stdout, and the lines that it says on stderr."""
-    try:
-        out, error = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    lines = error.replace("\r", "\n").splitlines()
-    return process.returncode, out, [line for line in lines if not CHATTER.match(line)]
 
 
 def rows(run_dir):
@@ -101,40 +76,9 @@ def cells(tmp_path_factory):
 def whole(tmp_path_factory, cells):
     """The directory of an uninterrupted run, and what it printed."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    code, out, error = finish(start(*arguments(run_dir, architectures=cells)))
+    code, out, error = launching.finish(start(*arguments(run_dir, architectures=cells)))
     assert code == 0, error
     return run_dir, out, error
-
-
-@pytest.fixture
-def launch(monkeypatch, capsys):
-    """Runs the launcher in this process; returns its exit code, stdout and stderr."""
-
-    def run(main, flags_parser):
-        # As absl does, but without changes to logging that would outlive the test.
-        sys.exit(main(flags_parser(sys.argv)))
-
-    def launch(*arguments):
-        monkeypatch.setattr(app.app, "run", run)
-        monkeypatch.setattr(sys, "argv", ["path/nngp_inference.py", *arguments])
-        with flagsaver.flagsaver(), pytest.raises(SystemExit) as exited:
-            nngp_inference.run()
-        gin.clear_config()
-        out, error = capsys.readouterr()
-        return exited.value.code or 0, out, error
-
-    yield launch
-    flags.FLAGS.unparse_flags()
-    gin.clear_config()
-
-
-def assert_refused(code, out, error, message):
-    assert code == 2
-    assert out == ""
-    (line,) = error.splitlines()
-    assert re.match(f"nngp_inference: .*{message}", line), line
-    # Gin's own remark on where it called.
-    assert "configurable 'nngp_inference' (<" not in line
 
 
 def test_a_run(whole):
@@ -146,7 +90,7 @@ def test_a_run(whole):
     assert sorted(line.split()[-1] for line in best) == sorted(CELLS.split())
     assert seconds.startswith("4 architectures (0 failed), ")
     # Nothing but the progress bar.
-    assert all("NNGP" in line for line in error), error
+    assert all("NNGP" in line for line in launching.said(error)), error
     assert [row["architecture"] for row in rows(run_dir)] == CELLS.split()
     assert {row["status"] for row in rows(run_dir)} == {"ok"}
 
@@ -186,7 +130,7 @@ def test_a_killed_run_goes_on_to_the_same_end(whole, cells, tmp_path):
     before = rows(tmp_path)
     assert 1 <= len(before) < 4
 
-    code, out, error = finish(start(*arguments(tmp_path, architectures=cells)))
+    code, out, error = launching.finish(start(*arguments(tmp_path, architectures=cells)))
     assert code == 0, error
     assert out.splitlines()[-1] == f"wrote {tmp_path}/results*.jsonl"
     after = rows(tmp_path)
@@ -202,7 +146,7 @@ def test_two_devices_give_the_same_scans(whole, cells, tmp_path):
     more = ["--strategy=mirrored", "--logical_cpus=2"]
     # One is enough: tests/kernels compares kernels of other networks, devices and processes.
     run = arguments(tmp_path, *more, architectures=cells, num_architectures=1)
-    code, _, error = finish(start(*run))
+    code, _, error = launching.finish(start(*run))
     assert code == 0, error
     assert json.loads((tmp_path / "run.json").read_text())["about"]["replicas"] == 2
     ((key, lists),) = scans(tmp_path).items()
@@ -218,7 +162,7 @@ def test_two_devices_give_the_same_scans(whole, cells, tmp_path):
         )
 
 
-def test_a_finished_run_prints_its_results_again(whole, cells, launch, monkeypatch):
+def test_a_finished_run_prints_its_results_again(whole, cells, monkeypatch):
     monkeypatch.setattr(inference, "infer", None)
     run_dir, out, _ = whole
     before = (run_dir / RESULTS).read_bytes()
@@ -234,7 +178,7 @@ def test_a_finished_run_prints_its_results_again(whole, cells, launch, monkeypat
     assert (run_dir / RESULTS).read_bytes() == before
 
 
-def test_truth_is_compared_with(whole, cells, launch, tmp_path):
+def test_truth_is_compared_with(whole, cells, tmp_path):
     lines = ["module_hash,adjacency,operations,trainable_parameters,test_accuracy_108"]
     for index, row in enumerate(rows(whole[0])[:3]):
         matrix, _, ops = row["architecture"].partition(":")
@@ -258,11 +202,11 @@ def test_truth_is_compared_with(whole, cells, launch, tmp_path):
         ({"architectures": '"notebook"'}, "architectures is 'notebook' here and 'file:"),
     ],
 )
-def test_a_directory_of_another_configuration(whole, cells, launch, changes, message):
+def test_a_directory_of_another_configuration(whole, cells, changes, message):
     run_dir, _, _ = whole
     before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
     refused = launch(*arguments(run_dir, **{"architectures": cells} | changes))
-    assert_refused(*refused, f"run directory {run_dir} was made with another .*{message}")
+    assert_refused(refused, f"run directory {run_dir} was made with another .*{message}")
     assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 
 
@@ -301,9 +245,9 @@ def test_a_directory_of_another_configuration(whole, cells, launch, changes, mes
         ({"num_architectures": "None"}, "num_architectures must be at most 211812"),
     ],
 )
-def test_bad_parameters(launch, tmp_path, parameters, message):
+def test_bad_parameters(tmp_path, parameters, message):
     refused = launch(*arguments(tmp_path / "run", **parameters))
-    assert_refused(*refused, message)
+    assert_refused(refused, message)
     # Another configuration is free to take the directory.
     assert not (tmp_path / "run" / "run.json").exists()
 
@@ -328,42 +272,40 @@ def test_bad_parameters(launch, tmp_path, parameters, message):
         (["more"], "unexpected argument 'more': launchers take flags only"),
     ],
 )
-def test_bad_flags(launch, tmp_path, monkeypatch, flags_, message):
+def test_bad_flags(tmp_path, monkeypatch, flags_, message):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     refused = launch(*arguments(tmp_path / "run", f"--data_dir={tmp_path}", *flags_))
-    assert_refused(*refused, message)
+    assert_refused(refused, message)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_gpu_that_is_not_there(launch, tmp_path):
+def test_a_gpu_that_is_not_there(tmp_path):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
     refused = launch(*arguments(tmp_path, "--strategy=gpu"))
-    assert_refused(*refused, "strategy 'gpu' needs a GPU, but TensorFlow sees none")
+    assert_refused(refused, "strategy 'gpu' needs a GPU, but TensorFlow sees none")
 
 
-def test_a_bad_line_of_a_file_of_cells(launch, tmp_path):
+def test_a_bad_line_of_a_file_of_cells(tmp_path):
     (tmp_path / "cells.txt").write_text("01/00:input,output\n01/00:in,out\n")
     refused = launch(*arguments(tmp_path / "run", architectures=f'"file:{tmp_path}/cells.txt"'))
-    assert_refused(*refused, r"cells\.txt:2: ")
+    assert_refused(refused, r"cells\.txt:2: ")
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ([], "--run_dir is required"),
-        (["--run_dir=x", "--gin_param=nngp_inference.num_train = 5000"], "num_train=5000 and"),
-    ],
-)
-def test_refusals_of_a_real_process(more, message):
-    # Before TensorFlow has started, and after; tests/launchers/app_test.py has more.
-    code, out, error = finish(start(*more))
-    assert_refused(code, out, "\n".join(error), message)
-    assert not (ROOT / "x").exists()
+def test_a_refusal_of_a_real_process():
+    # TensorFlow has started by then; tests/launchers/app_test.py has more.
+    run = ["--run_dir=x", "--gin_param=nngp_inference.num_train = 5000"]
+    code, out, error = launching.finish(start(*run))
+    assert_refused((code, out, "\n".join(launching.said(error))), "num_train=5000 and")
+    assert not (launching.ROOT / "x").exists()
+
+
+def test_no_run_directory():
+    assert_refused(launch(), "--run_dir is required")
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_shipped_configurations_are_valid(launch, monkeypatch, tmp_path, config):
+def test_shipped_configurations_are_valid(monkeypatch, tmp_path, config):
     """Everything is checked but the networks: files, parameters, architectures, settings."""
 
     def reached(*_):
@@ -373,6 +315,7 @@ def test_shipped_configurations_are_valid(launch, monkeypatch, tmp_path, config)
     # From anywhere, and on images that need no download.
     monkeypatch.chdir(tmp_path)
     data = {"dataset": "'digits'", "num_train": 50, "num_test": 50}
+    data |= {"classes": "None", "balanced": False}
     refused = launch(
         f"--gin_file={config}",
         f"--run_dir={tmp_path}/run",
@@ -381,7 +324,7 @@ def test_shipped_configurations_are_valid(launch, monkeypatch, tmp_path, config)
     assert refused == (2, "", "nngp_inference: reached\n")
 
 
-def test_the_notebooks_configuration_on_its_data(launch, monkeypatch, shared_data, tmp_path):
+def test_the_notebooks_configuration_on_its_data(monkeypatch, shared_data, tmp_path):
     given = {}
 
     def reached(networks, images, *_):

@@ -1,28 +1,27 @@
 """The launcher of short training: whole runs, runs killed within an architecture, and refusals."""
 
+import functools
 import json
-import os
-import pathlib
 import re
 import signal
-import subprocess
-import sys
 import time
 
-import gin
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
-from launchers import app, short_training
+from launchers import short_training
 from nngp_tf.analysis import training_signals
 from nngp_tf.runs import reading, training
+from tests.launchers import launching
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-CONFIGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("*_training.gin"))
+launch = functools.partial(launching.launch, short_training)
+start = functools.partial(launching.start, "short_training")
+assert_refused = functools.partial(launching.assert_refused, "short_training")
+CONFIGS = sorted(
+    str(p.relative_to(launching.ROOT)) for p in (launching.ROOT / "configs").glob("*_training.gin")
+)
 # The fewest layers, so that their program is made in seconds.
 CELLS = "01/00:input,output\n010/001/000:input,maxpool3x3,output\n"
 EPOCHS = 8
@@ -31,13 +30,12 @@ SMALL = {
     "num_test": 40,
     "num_epochs": EPOCHS,
     "stem_filters": 4,
+    "modules_per_stack": 1,
     "batch_size": 20,
     "batch_norm_momentum": 0.9,
     "num_architectures": 1,
 }
 CURVES = ("validation_accuracy", "train_accuracy", "train_loss")
-# What TensorFlow and absl's logger write to stderr.
-CHATTER = re.compile(r"WARNING:|To enable|[IWE]\d{4} |\d{4}-\d\d-\d\d |\s*$")
 
 
 def arguments(run_dir, *more, **parameters):
@@ -48,26 +46,6 @@ def arguments(run_dir, *more, **parameters):
         *(f"--gin_param=short_training.{name} = {value}" for name, value in bindings.items()),
         *more,
     ]
-
-
-def start(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "launchers.short_training", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    """Waits for a process; returns its exit code, stdout and stderr."""
-    try:
-        out, error = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    return process.returncode, out, error
 
 
 def rows(run_dir):
@@ -90,38 +68,9 @@ def cells(tmp_path_factory):
 def whole(tmp_path_factory, cells):
     """The directory of an uninterrupted run, and what it printed."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    code, out, error = finish(start(*arguments(run_dir, architectures=cells)))
+    code, out, error = launching.finish(start(*arguments(run_dir, architectures=cells)))
     assert code == 0, error
     return run_dir, out, error
-
-
-@pytest.fixture
-def launch(monkeypatch, capsys):
-    """Runs the launcher in this process; returns its exit code, stdout and stderr."""
-
-    def run(main, flags_parser):
-        # As absl does, but without changes to logging that would outlive the test.
-        sys.exit(main(flags_parser(sys.argv)))
-
-    def launch(*arguments):
-        monkeypatch.setattr(app.app, "run", run)
-        monkeypatch.setattr(sys, "argv", ["path/short_training.py", *arguments])
-        with flagsaver.flagsaver(), pytest.raises(SystemExit) as exited:
-            short_training.run()
-        gin.clear_config()
-        out, error = capsys.readouterr()
-        return exited.value.code or 0, out, error
-
-    yield launch
-    flags.FLAGS.unparse_flags()
-    gin.clear_config()
-
-
-def assert_refused(code, out, error, message):
-    assert code == 2
-    assert out == ""
-    (line,) = error.splitlines()
-    assert re.match(f"short_training: .*{message}", line), line
 
 
 def test_a_run(whole):
@@ -132,8 +81,7 @@ def test_a_run(whole):
     assert best.split()[-1] == "01/00:input,output"
     assert seconds.startswith("1 architectures (0 failed), ")
     # Nothing but the progress bar.
-    lines = error.replace("\r", "\n").splitlines()
-    assert all("training:" in line for line in lines if not CHATTER.match(line)), error
+    assert all("training:" in line for line in launching.said(error)), error
     (row,) = rows(run_dir)
     assert (row["status"], list(row["validation_accuracy"])) == (
         "ok",
@@ -178,7 +126,7 @@ def test_a_run_killed_within_an_architecture_goes_on_at_the_epoch(whole, cells, 
     done = len(json.loads(curve.read_text())["epochs"])
     assert 1 <= done < EPOCHS
 
-    code, out, error = finish(start(*arguments(tmp_path, architectures=cells)))
+    code, out, error = launching.finish(start(*arguments(tmp_path, architectures=cells)))
     assert code == 0, error
     assert f"goes on after epoch {done}" in error or "dropped a half-written backup" in error
     assert out.splitlines()[-1] == f"wrote {tmp_path}/results*.jsonl"
@@ -191,14 +139,14 @@ def test_a_run_killed_within_an_architecture_goes_on_at_the_epoch(whole, cells, 
 def test_two_devices(cells, tmp_path):
     more = ["--strategy=mirrored", "--logical_cpus=2"]
     run = arguments(tmp_path, *more, architectures=cells, num_epochs=1, compute_dtype='"bfloat16"')
-    code, _, error = finish(start(*run))
+    code, _, error = launching.finish(start(*run))
     assert code == 0, error
     record = reading.read_run(tmp_path)
     assert record.about["replicas"] == 2
     assert [row["status"] for row in record.rows] == ["ok"]
 
 
-def test_training_that_diverges_is_a_row(cells, launch, tmp_path):
+def test_training_that_diverges_is_a_row(cells, tmp_path):
     run = arguments(tmp_path, architectures=cells, learning_rate=1e30, num_epochs=1)
     code, out, _ = launch(*run)
     assert code == 0
@@ -216,12 +164,12 @@ def test_training_that_diverges_is_a_row(cells, launch, tmp_path):
     assert again["seconds"] != row["seconds"]
 
 
-def test_a_finished_run_prints_its_results_again(whole, cells, launch):
+def test_a_finished_run_prints_its_results_again(whole, cells):
     run_dir, out, _ = whole
     code, again, _ = launch(*arguments(run_dir, architectures=cells))
     assert (code, again) == (0, out)
     refused = launch(*arguments(run_dir, "--noresume", architectures=cells))
-    assert_refused(*refused, "holds a run already")
+    assert_refused(refused, "holds a run already")
 
 
 @pytest.mark.parametrize(
@@ -232,9 +180,9 @@ def test_a_finished_run_prints_its_results_again(whole, cells, launch):
         ({"learning_rate": 0.1}, "learning_rate is 0.1 here and None there"),
     ],
 )
-def test_a_directory_of_another_configuration(whole, cells, launch, changes, message):
+def test_a_directory_of_another_configuration(whole, cells, changes, message):
     refused = launch(*arguments(whole[0], **{"architectures": cells} | changes))
-    assert_refused(*refused, f"run directory {whole[0]} was made with another .*{message}")
+    assert_refused(refused, f"run directory {whole[0]} was made with another .*{message}")
 
 
 @pytest.mark.parametrize(
@@ -260,9 +208,9 @@ def test_a_directory_of_another_configuration(whole, cells, launch, changes, mes
         ({"widths": 3}, "gin: .* have a parameter named 'widths'"),
     ],
 )
-def test_bad_parameters(launch, tmp_path, parameters, message):
+def test_bad_parameters(tmp_path, parameters, message):
     refused = launch(*arguments(tmp_path / "run", **parameters))
-    assert_refused(*refused, message)
+    assert_refused(refused, message)
     # Another configuration is free to take the directory.
     assert not (tmp_path / "run" / "run.json").exists()
 
@@ -277,27 +225,26 @@ def test_bad_parameters(launch, tmp_path, parameters, message):
         (["more"], "unexpected argument 'more': launchers take flags only"),
     ],
 )
-def test_bad_flags(launch, tmp_path, more, message):
-    assert_refused(*launch(*arguments(tmp_path / "run", *more)), message)
+def test_bad_flags(tmp_path, more, message):
+    assert_refused(launch(*arguments(tmp_path / "run", *more)), message)
 
 
 def test_several_processes(tmp_path):
     cluster = {"worker": ["localhost:1"]}
     task = {"type": "worker", "index": 0}
     environment = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
-    code, out, error = finish(
-        start(*arguments(tmp_path / "run", "--strategy=multi_worker"), **environment)
-    )
+    run = arguments(tmp_path / "run", "--strategy=multi_worker")
+    code, out, error = launching.finish(start(*run, **environment))
     said = [line for line in error.splitlines() if line.startswith("short_training: ")]
-    assert_refused(code, out, "\n".join(said), "training does not run under .* 'multi_worker'")
+    assert_refused((code, out, "\n".join(said)), "training does not run under .* 'multi_worker'")
 
 
-def test_no_run_directory(launch):
-    assert_refused(*launch(), "--run_dir is required")
+def test_no_run_directory():
+    assert_refused(launch(), "--run_dir is required")
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_shipped_configurations_are_valid(launch, monkeypatch, tmp_path, config):
+def test_shipped_configurations_are_valid(monkeypatch, tmp_path, config):
     """Everything is checked but the training: files, parameters, architectures, settings."""
 
     def reached(*_):
@@ -314,7 +261,7 @@ def test_shipped_configurations_are_valid(launch, monkeypatch, tmp_path, config)
     assert refused == (2, "", "short_training: reached\n")
 
 
-def test_the_digits_configuration_shares_its_cells_with_the_kernels(launch, monkeypatch, tmp_path):
+def test_the_digits_configuration_shares_its_cells_with_the_kernels(monkeypatch, tmp_path):
     given = []
 
     def reached(networks, images, *_):
@@ -324,9 +271,9 @@ def test_the_digits_configuration_shares_its_cells_with_the_kernels(launch, monk
     monkeypatch.setattr(training, "run_training", reached)
     launch("--gin_file=configs/nasbench101_digits_training.gin", f"--run_dir={tmp_path}")
     ((networks, images),) = given
-    text = (ROOT / "configs" / "nasbench101_digits.gin").read_text()
+    text = (launching.ROOT / "configs" / "nasbench101_digits.gin").read_text()
     for name in ("architectures", "num_architectures", "stem_filters"):
         (value,) = re.findall(rf"^nngp_inference\.{name} = (.*)$", text, re.MULTILINE)
-        assert f"short_training.{name} = {value}" in (ROOT / CONFIGS[-1]).read_text()
+        assert f"short_training.{name} = {value}" in (launching.ROOT / CONFIGS[-1]).read_text()
     assert len(networks) == 12
     assert images.x_train.shape == (1200, 32, 32, 3)

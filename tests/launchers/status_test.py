@@ -1,33 +1,21 @@
-"""The launcher that shows how far a run is and repairs it, as real processes."""
+"""The launcher that shows how far a run is and repairs it, beside a run as a real process."""
 
+import functools
 import json
 import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
 
+from launchers import status
 from nngp_tf.runs.store import RunDirectory
+from tests.launchers import launching
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = {"what": "tests"}
-
-
-def launch(*arguments):
-    """Exit code, stdout and stderr of the launcher."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "launchers.status", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return ended.returncode, ended.stdout.splitlines(), ended.stderr
+launch = functools.partial(launching.launch, status)
+start = functools.partial(launching.start, "status")
 
 
 def fill(path, keys, shard, total, status="ok"):
@@ -47,8 +35,9 @@ def run(tmp_path):
 
 def test_a_run_is_shown(run):
     with RunDirectory(run, CONFIG, shard=(1, 2)):
-        code, lines, error = launch(f"--run_dir={run}")
+        code, out, error = launching.finish(start(f"--run_dir={run}"))
     assert (code, error) == (0, "")
+    lines = out.splitlines()
     assert lines[0] == f"{run}: 4 of 8 architectures done, 1 failed"
     assert "an hour in the last hour" in lines[1] and lines[1].endswith(" left")
     first, second = (line.split() for line in lines[3:5])
@@ -60,12 +49,7 @@ def test_a_run_is_shown(run):
 
 
 def test_a_run_is_watched_to_its_end(run):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "launchers.status", f"--run_dir={run}", "--watch=0.1"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = start(f"--run_dir={run}", "--watch=0.1")
     try:
         assert "4 of 8 architectures done" in process.stdout.readline()
         fill(run, "fgh", (1, 2), 4)
@@ -79,8 +63,8 @@ def test_a_run_is_watched_to_its_end(run):
 
 
 def test_curves_are_written_for_tensorboard(run, tmp_path):
-    code, lines, _ = launch(f"--run_dir={run}", f"--tensorboard={tmp_path}/curves")
-    assert (code, lines[-1]) == (0, f"wrote {tmp_path}/curves")
+    code, out, _ = launch(f"--run_dir={run}", f"--tensorboard={tmp_path}/curves")
+    assert (code, out.splitlines()[-1]) == (0, f"wrote {tmp_path}/curves")
     (name,) = map(str, (tmp_path / "curves").iterdir())
     values = [
         (value.tag, value.simple_value)
@@ -94,20 +78,21 @@ def test_damage_is_shown_and_repaired_by_the_command_that_is_named(run):
     path = run / "results-00000-of-00002-00000.jsonl"
     text = path.read_text()
     path.write_text(text.replace('"key": "b"', '"key": "B"'))
-    code, lines, error = launch(f"--run_dir={run}")
+    code, out, error = launch(f"--run_dir={run}")
     assert code == 2
-    assert f"damaged: {path.name}:2 does not match its checksum" in lines
+    assert f"damaged: {path.name}:2 does not match its checksum" in out.splitlines()
     command = f"python -m launchers.status --run_dir={run} --repair"
     assert error == f"status: {run} is damaged in 1 places: repair it with `{command}`\n"
     with pytest.raises(ValueError, match=r"results-00000-of-00002-00000\.jsonl:2") as caught:
         RunDirectory(run, CONFIG)
     assert f"`{command}`" in str(caught.value)
-    code, lines, error = launch(*command.split()[3:])
+    code, out, error = launching.finish(start(*command.split()[3:]))
     assert (code, error) == (0, "")
+    lines = out.splitlines()
     assert "kept 2 good rows, set aside as quarantine-" in lines[0]
     assert lines[1] == f"repaired {run}"
     assert sorted(RunDirectory(run, CONFIG).rows) == ["a", "c", "d"]
-    assert launch(*command.split()[3:])[1] == ["nothing is damaged", f"left {run} as it is"]
+    assert launch(*command.split()[3:])[1] == f"nothing is damaged\nleft {run} as it is\n"
 
 
 @pytest.mark.parametrize(
@@ -121,14 +106,13 @@ def test_damage_is_shown_and_repaired_by_the_command_that_is_named(run):
     ],
 )
 def test_bad_flags(arguments, sentence):
-    code, lines, error = launch(*arguments)
-    assert (code, lines, error) == (2, [], f"status: {sentence}\n")
+    assert launch(*arguments) == (2, "", f"status: {sentence}\n")
 
 
 def test_a_schema_to_come(run):
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"schema": 99}))
     for more in ([], ["--repair"]):
-        code, lines, error = launch(f"--run_dir={run}", *more)
-        assert (code, lines) == (2, [])
+        code, out, error = launch(f"--run_dir={run}", *more)
+        assert (code, out) == (2, "")
         assert f"{run}/run.json has schema 99, and nngp_tf" in error
