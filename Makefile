@@ -7,6 +7,10 @@ SHELL := /bin/sh
 OLDEST = 'tensorflow-cpu==2.20.*; platform_machine in "x86_64 AMD64"' \
 	'tensorflow==2.20.*; platform_machine not in "x86_64 AMD64"' 'keras==3.10.*'
 
+# Two processes, each file in one of them. In the order of collection: by the number of their tests,
+# files of few and long ones would come last.
+TWO = -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-oldest lint test test-fast test-slow demo clean
 .NOTPARALLEL:
@@ -39,15 +43,15 @@ test: export TF_CPP_MIN_LOG_LEVEL = 2
 test: setup setup-oldest  ## Run all tests, then the fast ones on the oldest supported TensorFlow.
 	@status=0; \
 	echo "=== All tests: .venv ==="; \
-	.venv/bin/python -m pytest || status=1; \
+	.venv/bin/python -m pytest $(TWO) || status=1; \
 	echo "=== Fast tests, oldest supported TensorFlow: .venv-oldest ==="; \
-	.venv-oldest/bin/python -m pytest -m fast || status=1; \
+	.venv-oldest/bin/python -m pytest $(TWO) -m fast || status=1; \
 	if [ $$status -ne 0 ]; then echo "=== make test: FAILED, see above ==="; fi; \
 	exit $$status
 
 test-fast: export TF_CPP_MIN_LOG_LEVEL = 2
 test-fast: setup  ## Run the fast tests only.
-	.venv/bin/python -m pytest -m fast
+	.venv/bin/python -m pytest $(TWO) -m fast
 
 test-slow: export TF_CPP_MIN_LOG_LEVEL = 2
 test-slow: export NNGP_TF_FUZZ_CASES = 100000

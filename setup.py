@@ -58,6 +58,7 @@ setuptools.setup(
             "pyglove>=0.4.4",
             "pytest>=8.0",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
         ],
         "lint": ["ruff==0.17.*"],
     },
