@@ -59,7 +59,14 @@ def test_elements_of_the_largest_layer():
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="tells memory on Linux")
-@pytest.mark.parametrize("sizes", [(112, 60, 60), (112, 300, 10)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (112, 60, 60),
+        (112, 300, 10),
+        *(pytest.param((224, *n), marks=pytest.mark.long) for n in [(60, 60), (60, 20), (120, 20)]),
+    ],
+)
 def test_peak_memory_is_what_is_measured(sizes):
     command = [sys.executable, "-c", MEASURE, *map(str, sizes)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
