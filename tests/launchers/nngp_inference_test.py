@@ -315,7 +315,7 @@ def test_shipped_configurations_are_valid(monkeypatch, tmp_path, config):
     # From anywhere, and on images that need no download.
     monkeypatch.chdir(tmp_path)
     data = {"dataset": "'digits'", "num_train": 50, "num_test": 50}
-    data |= {"classes": "None", "balanced": False}
+    data |= {"classes": "None", "balanced": False, "num_architectures": 20}
     refused = launch(
         f"--gin_file={config}",
         f"--run_dir={tmp_path}/run",
