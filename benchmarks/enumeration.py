@@ -53,7 +53,7 @@ def main(argv):
             "seconds": timing.summary(seconds[name]),
             "md5's seconds / these": timing.ratio(md5, seconds[name]) if name in compared else None,
             "peak MiB": timing.summary([run["peak_mebibytes"] for run in of]),
-            "MiB before": of[0]["before_mebibytes"],
+            "MiB before": float(np.median([run["before_mebibytes"] for run in of])),
         }
         for name, of in runs.items()
     ]
