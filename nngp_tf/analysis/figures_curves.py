@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -39,10 +40,9 @@ def pqetp_curves(
     thresholds = _checked(thresholds, "threshold", curves)
     figure, axes = fs.new_figure(_HEIGHT)
     axes.axhline(0.5, color=fs.GREY, linewidth=1, linestyle=(0, (4, 3)))
-    undefined = _draw(figure, axes, thresholds, curves)
     fs.label_axes(axes, f"Threshold on {truth_name}", "Area under ROC curve (PQETP)")
-    fs.note(axes, "0.5 is chance.", fs.missing(undefined))
-    fs.finish(figure, _in_words("PQETP", f"the threshold on {truth_name}", thresholds, curves))
+    words = _Words("PQETP", f"the threshold on {truth_name}", "0.5 is chance.")
+    _finish(figure, axes, thresholds, curves, words)
     return figure
 
 
@@ -64,10 +64,8 @@ def against_diag_reg(
     diag_regs = _checked(diag_regs, "diag_reg", curves, positive=True)
     figure, axes = fs.new_figure(_HEIGHT)
     axes.set_xscale("log")
-    undefined = _draw(figure, axes, diag_regs, curves)
     fs.label_axes(axes, "diag_reg (relative to mean kernel diagonal)", measure_name)
-    fs.note(axes, fs.missing(undefined))
-    fs.finish(figure, _in_words(measure_name, "the regulariser", diag_regs, curves))
+    _finish(figure, axes, diag_regs, curves, _Words(measure_name, "the regulariser"))
     return figure
 
 
@@ -88,13 +86,9 @@ def against_num_inits(
     """
     num_inits = _checked(num_inits, "num_inits", curves, positive=True)
     figure, axes = fs.new_figure(_HEIGHT)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(num_inits, [f"{n:g}" for n in num_inits])
-    axes.minorticks_off()
-    undefined = _draw(figure, axes, num_inits, curves)
+    _count_on(axes, num_inits)
     fs.label_axes(axes, "Number of initialisations", measure_name)
-    fs.note(axes, fs.missing(undefined))
-    fs.finish(figure, _in_words(measure_name, "the number of initialisations", num_inits, curves))
+    _finish(figure, axes, num_inits, curves, _Words(measure_name, "the number of initialisations"))
     return figure
 
 
@@ -115,13 +109,10 @@ def against_num_known(
     """
     num_known = _checked(num_known, "num_known", curves, positive=True)
     figure, axes = fs.new_figure(_HEIGHT)
-    axes.set_xscale("log")
-    axes.set_xticks(num_known, [f"{number:g}" for number in num_known])
-    axes.minorticks_off()
-    undefined = _draw(figure, axes, num_known, curves)
+    _count_on(axes, num_known)
     fs.label_axes(axes, "Networks with a known truth", measure_name)
-    fs.note(axes, "Bands: 95% of the draws of who is known.", fs.missing(undefined))
-    fs.finish(figure, _in_words(measure_name, "the known networks", num_known, curves))
+    words = _Words(measure_name, "the known networks", "Bands: 95% of the draws of who is known.")
+    _finish(figure, axes, num_known, curves, words)
     return figure
 
 
@@ -163,6 +154,29 @@ def learning_curves(
     ends = f", ending between {min(last):.3g} and {max(last):.3g}" if last else ""
     fs.finish(figure, f"{measure_name} by epoch: {len(shown)} curves{ends}.")
     return figure
+
+
+@dataclasses.dataclass(frozen=True)
+class _Words:
+    """What a figure is of, its setting, and what is noted above it."""
+
+    measure_name: str
+    setting: str
+    note: str = ""
+
+
+def _count_on(axes, numbers):
+    """Put numbers on a logarithmic axis, each with its tick."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
+    axes.minorticks_off()
+
+
+def _finish(figure, axes, x, curves, words):
+    """Draw curves and say what there is."""
+    undefined = _draw(figure, axes, x, curves)
+    fs.note(axes, words.note, fs.missing(undefined))
+    fs.finish(figure, _in_words(words.measure_name, words.setting, x, curves))
 
 
 def _draw_by_last_value(figure, axes, curves, measure_name):

@@ -56,6 +56,9 @@ FIGURES = {
     "against_num_inits": lambda name, e: figures.against_num_inits(
         [1, 2, 4][: len(e)], {name: e}, name
     ),
+    "against_num_known": lambda name, e: figures.against_num_known(
+        [12, 25, 50][: len(e)], {name: e}, name
+    ),
     "reduction": _reduction,
     "combination": lambda name, e: figures.combination([(name, value) for value in e], name),
     "learning_curves": lambda name, e: figures.learning_curves(
