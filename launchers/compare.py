@@ -52,7 +52,7 @@ def compare(
       seed: Of resamples, halves, folds and random subsets.
       split: "none" or "half".
       reference: Signal with which the others are compared.
-      score: Signal that reduces and improves.
+      score: Signal that reduces and improves; see `nngp_tf.analysis.study.Settings`.
       fractions: Of the space that a reduction keeps.
 
     Returns:
