@@ -55,7 +55,7 @@ test-fast: setup  ## Run the fast tests only.
 
 test-slow: export TF_CPP_MIN_LOG_LEVEL = 2
 test-slow: export NNGP_TF_FUZZ_CASES = 100000
-test-slow: setup  ## Run the tests that `make test` leaves out (whole studies, 100,000 cases of each fuzzer): under an hour.
+test-slow: setup  ## Run the tests that `make test` leaves out (whole studies, 100,000 cases of each fuzzer): a quarter of an hour.
 	.venv/bin/python -m pytest --timeout=0 --durations=0 --durations-min=1 -m "long or fuzz"
 
 demo: export TF_CPP_MIN_LOG_LEVEL = 2

@@ -4,6 +4,8 @@ python -m launchers.sweep --gin_file=configs/nasbench101_digits.gin --run_dir=ru
     --direct_num_workers=4
 python -m launchers.sweep --gin_file=... --run_dir=gs://BUCKET/space --runner=DataflowRunner \
     --project=... --region=... --temp_location=gs://...
+python -m launchers.sweep --gin_file=... --run_dir=/shared/space --runner=FlinkRunner \
+    --flink_master=HOST:8081 --environment_type=EXTERNAL --environment_config=localhost:50000
 
 Flags that are not its own are Beam's. gin says what it says for nngp_inference; `score`, which
 ranks, plays no part.
@@ -48,8 +50,8 @@ def nngp_sweep(beam_flags: list[str]) -> str:
         raise ValueError(
             f"a sweep needs Apache Beam ({error}): pip install 'nngp_tf[beam]'"
         ) from error
-    run_dir = app.required(app.RUN_DIR)
     options = pipeline.options(beam_flags)
+    run_dir = pipeline.shared_directory(app.required(app.RUN_DIR), options)
     described = _described(run_dir, pipeline.is_local(options))
     if pipeline.is_local(options):
         _share_cores(pipeline.num_local_workers(options))
@@ -71,6 +73,8 @@ def _described(run_dir, is_local):
     """Return what workers are told."""
     # Both are the driver's to decide, for all workers alike.
     job = checked_job(_configured())
+    if job.data_dir is not None and not is_local:
+        job = dataclasses.replace(job, data_dir=files.absolute(job.data_dir))
     if job.compute_dtype is None:
         from nngp_tf.kernels import precision
 

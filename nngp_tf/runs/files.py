@@ -43,6 +43,13 @@ def join(directory: str, name: str) -> str:
     return f"{directory.rstrip('/')}/{name}"
 
 
+def absolute(path: str) -> str:
+    """Return a path that names the same file in whatever directory a process works."""
+    if (local := _local(path)) is None:
+        return path
+    return path.removesuffix(local) + os.path.abspath(local)
+
+
 def make_directory(path: str) -> None:
     """Make a directory, and those above it, where they are missing."""
     if (local := _local(path)) is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging as standard_logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -82,6 +83,22 @@ def is_local(found: pipeline_options.PipelineOptions) -> bool:
     """Whether the workers are processes of this machine that end with the driver."""
     runner = found.view_as(pipeline_options.StandardOptions).runner or LOCAL_RUNNERS[0]
     return runner.rpartition(".")[2] in LOCAL_RUNNERS
+
+
+def shared_directory(run_dir: str, found: pipeline_options.PipelineOptions) -> str:
+    """Return a run directory as the workers can name it: they may work in another directory.
+
+    Raises:
+      ValueError: If it is on disk and the workers are Dataflow's, whose disks go with them.
+    """
+    path = files.absolute(run_dir)
+    runner = found.view_as(pipeline_options.StandardOptions).runner
+    if runner == "DataflowRunner" and os.path.isabs(path.removeprefix("file://")):
+        raise ValueError(
+            f"workers of Dataflow would write rows to {run_dir!r} on disks of their own: name a "
+            "bucket, gs://BUCKET/DIRECTORY"
+        )
+    return run_dir if is_local(found) else path
 
 
 def num_local_workers(found: pipeline_options.PipelineOptions) -> int:

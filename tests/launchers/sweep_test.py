@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,6 +68,62 @@ def start(python, launcher, run_dir, *more):
         )
 
 
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def job_server(beam_python, tmp_path):
+    """Flags for a server of Beam's that takes jobs as those of Flink and Spark do.
+
+    Workers come from a pool beside it, which works in another directory than the driver.
+    """
+    ports = [free_port(), free_port()]
+    bin_path = f"{pathlib.Path(beam_python).parent}{os.pathsep}{os.environ['PATH']}"
+    modules = ("portability.local_job_service_main", "worker.worker_pool_main")
+    processes = []
+    try:
+        for module, flag, port in zip(modules, ("port", "service_port"), ports, strict=True):
+            with open(tmp_path / f"{module}.log", "w") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [beam_python, "-m", f"apache_beam.runners.{module}", f"--{flag}={port}"],
+                        cwd=tmp_path,
+                        env=os.environ | VARIABLES | {"PATH": bin_path, "PYTHONPATH": str(ROOT)},
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+        for port in ports:
+            answers(port)
+        yield [
+            "--runner=PortableRunner",
+            f"--job_endpoint=localhost:{ports[0]}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config=localhost:{ports[1]}",
+        ]
+    finally:
+        for process in processes:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+def answers(port):
+    """Waits until something listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def scans(run_dir):
     return {key: row["scan"] for key, row in table.read_table(run_dir).rows.items()}
 
@@ -120,9 +177,25 @@ def test_a_worker_is_killed(beam_python, tmp_path):
     assert scans(tmp_path / "alone") == scans(run_dir)
 
 
+def test_workers_of_a_job_server(beam_python, job_server, tmp_path):
+    run_dir = tmp_path / "run"
+    relative = f"--run_dir={os.path.relpath(run_dir, ROOT)}"
+    process = start(beam_python, "sweep", run_dir, relative, "--share_size=4", *job_server)
+    code = process.wait(timeout=200)
+    log = pathlib.Path(f"{run_dir}.log").read_text()
+    assert code == 0, log[-3000:]
+    assert f"{run_dir}: {NUMBER} of {NUMBER} architectures done, 1 failed\n" in log
+    assert log.splitlines()[-1] == f"wrote {run_dir}/results*.jsonl"
+    read = table.read_table(run_dir)
+    read.check()
+    assert (len(read.rows), read.duplicates) == (NUMBER, 0)
+    assert set(read.rows) == {network.key for network in networks()}
+
+
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
+        ("--runner=DataflowRunner", "Dataflow would write rows to '/.*' .*: name a bucket, gs://"),
         ("--run_dri=x", "neither nngp_sweep nor Beam's .* knows the flag --run_dri"),
         ("--share_size=0", "share_size"),
     ],

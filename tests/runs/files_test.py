@@ -48,6 +48,20 @@ def test_names_do_not_lead_out_of_a_directory(directory, name):
         files.join(directory, name)
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("runs/a", "{here}/runs/a"),
+        ("/runs/a/", "/runs/a"),
+        ("file://runs/a", "file://{here}/runs/a"),
+        ("gs://bucket/runs/a", "gs://bucket/runs/a"),
+    ],
+)
+def test_absolute_paths(path, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert files.absolute(path) == expected.format(here=tmp_path)
+
+
 def test_what_is_not_there(directory):
     absent = files.join(directory, "absent")
     assert files.names(absent) == []

@@ -14,7 +14,7 @@ from nngp_tf.runs.store import RunDirectory
 pytestmark = pytest.mark.fast
 
 CONFIG = {"what": "tests"}
-FUZZ_CASES = int(os.environ.get("NNGP_TF_FUZZ_CASES", "300")) // 3
+FUZZ_CASES = int(os.environ.get("NNGP_TF_FUZZ_CASES", "100"))
 
 
 def fill(path, shard, rows, config=CONFIG):
