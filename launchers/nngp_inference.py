@@ -90,7 +90,8 @@ def nngp_inference(
         authors report unless given, leave-one-out accuracy without test images.
       report_inits: Smaller numbers of initialisations, increasing, at which to scan as well.
       leave_one_out: Kernels of which leave-one-out is scanned over training and test images
-        together: "plain", "standardised", "arc_cosine".
+        together: "plain", "standardised", "arc_cosine", "cosine", "centred"; see
+        `nngp_tf.kernels.transforms`.
       save_features: Whether the features are kept, in the run directory's `features`.
 
     Returns:

@@ -22,11 +22,11 @@ _FROM_RUN = flags.DEFINE_string(
 
 
 @gin.configurable
-def rescore(kernels: Sequence[str] = transforms.KERNELS) -> str:
+def rescore(kernels: Sequence[str] = transforms.DEFAULT_KERNELS) -> str:
     """Rescore a run as the flags and gin say.
 
     Args:
-      kernels: Of which leave-one-out is scanned; see `nngp_tf.gaussian_process.profile`.
+      kernels: Of which leave-one-out is scanned; see `nngp_tf.kernels.transforms`.
 
     Returns:
       The line that names the results.

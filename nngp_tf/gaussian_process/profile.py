@@ -23,7 +23,7 @@ def profile(
     features: np.ndarray,
     labels: np.ndarray,
     num_classes: int = 10,
-    kernels: Sequence[str] = transforms.KERNELS,
+    kernels: Sequence[str] = transforms.DEFAULT_KERNELS,
 ) -> dict[str, dict[str, Any]]:
     """Scan leave-one-out of each kernel of the features.
 

@@ -22,7 +22,8 @@ def features():
 
 
 def test_each_kernel_is_scanned(features):
-    found = profile(features, LABELS, 3)
+    assert list(profile(features, LABELS, 3)) == ["plain", "standardised", "arc_cosine"]
+    found = profile(features, LABELS, 3, transforms.KERNELS)
     assert list(found) == list(transforms.KERNELS)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     for name, entry in found.items():

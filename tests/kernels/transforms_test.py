@@ -55,6 +55,28 @@ def test_constant_features_say_nothing(features):
     assert np.isfinite(zero).all()
 
 
+def test_cosine(features):
+    plain = transforms.transformed(features, "plain").train_train
+    kernel = transforms.transformed(features, "cosine").train_train
+    for i, j in np.ndindex(kernel.shape):
+        expected = plain[i, j] / np.sqrt(plain[i, i] * plain[j, j])
+        np.testing.assert_allclose(kernel[i, j], expected, rtol=1e-12)
+
+
+def test_centred(features):
+    kernel = transforms.transformed(features, "centred").train_train
+    moved = transforms.transformed(features + 3.0, "centred").train_train
+    np.testing.assert_allclose(moved, kernel, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(kernel.sum(axis=0), 0.0, atol=1e-12)
+    # Of one initialisation, it is the plain one of features whose mean is 0.
+    one = features[:1]
+    np.testing.assert_allclose(
+        transforms.transformed(one, "centred").train_train,
+        transforms.transformed(one - one.mean(1, keepdims=True), "plain").train_train,
+        rtol=1e-12,
+    )
+
+
 def test_arc_cosine_is_a_wide_layer_of_relu_units(features):
     standard = transforms.transformed(features, "standardised").train_train
     length = np.sqrt(np.diag(standard))
@@ -75,5 +97,5 @@ def test_all_are_positive_semidefinite(features):
 
 
 def test_unknown():
-    with pytest.raises(ValueError, match="one of plain, standardised, arc_cosine, got 'cosine'"):
-        transforms.transformed(np.ones((1, 2, 2)), "cosine")
+    with pytest.raises(ValueError, match=r"one of plain, .*, centred, got 'rbf'"):
+        transforms.transformed(np.ones((1, 2, 2)), "rbf")
