@@ -53,7 +53,7 @@ def nngp_inference(
     classes: int | Sequence[str | int] | None = None,
     balanced: bool = False,
     preprocessing: str = "resize",
-    compute_dtype: str | None = None,
+    compute_dtype: str | Sequence[str] | None = None,
     batch_size: int | None = None,
     calibration_size: int | None = None,
     score: str | None = None,
@@ -83,7 +83,8 @@ def nngp_inference(
       classes: Names or indices of the classes used, or how many are drawn; all unless given.
       balanced: Whether every class has equally many images.
       preprocessing: "resize", or "mnasnet" for that network's evaluation.
-      compute_dtype: Precision of the features; the device's default unless given.
+      compute_dtype: Precision of the features, or several to try in turn until one tells the images
+        apart; the device's default, then float32, unless given.
       batch_size: Images in a batch.
       calibration_size: Images that calibrate batch normalisation.
       score: What ranks; see `nngp_tf.gaussian_process.Scan.best`. The test accuracy that the

@@ -78,8 +78,9 @@ def _described(run_dir, is_local):
     if job.compute_dtype is None:
         from nngp_tf.kernels import precision
 
-        device = "bfloat16" if app.STRATEGY.value == "tpu" or app.TPU.value else None
-        job = dataclasses.replace(job, compute_dtype=device or precision.default_compute_dtype())
+        on_tpu = app.STRATEGY.value == "tpu" or app.TPU.value
+        dtypes = ("bfloat16", "float32") if on_tpu else precision.compute_dtypes(None)
+        job = dataclasses.replace(job, compute_dtype=dtypes)
     return sweep.Sweep(
         job,
         run_dir,

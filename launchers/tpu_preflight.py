@@ -19,7 +19,7 @@ from absl import flags
 
 from launchers import app
 from launchers.nngp_inference import nngp_inference
-from nngp_tf.kernels import tpu_compile
+from nngp_tf.kernels import precision, tpu_compile
 from nngp_tf.runs import mnas_preflight, preflight
 
 TPU_TOPOLOGY = flags.DEFINE_string(
@@ -116,7 +116,7 @@ def configured_protocol(
     common = {name: values[name] for name in _NUMBERS} | {
         "image_shape": tuple(image_shape or (side, side, 3)),
         "batch_norm": values["batch_norm"],
-        "compute_dtype": values["compute_dtype"] or "bfloat16",
+        "compute_dtype": precision.compute_dtypes(values["compute_dtype"] or "bfloat16")[0],
     }
     if values["space"] == "nasbench101":
         return preflight.Protocol(stem_filters=values["stem_filters"], **common)

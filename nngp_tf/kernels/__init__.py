@@ -1,6 +1,15 @@
 """Monte-Carlo NNGP kernels of Keras models."""
 
 from nngp_tf.kernels.kernel import MonteCarloKernel
-from nngp_tf.kernels.monte_carlo import monte_carlo_kernel, running_kernels
+from nngp_tf.kernels.monte_carlo import (
+    UnresolvedKernelWarning,
+    monte_carlo_kernel,
+    running_kernels,
+)
 
-__all__ = ["MonteCarloKernel", "monte_carlo_kernel", "running_kernels"]
+__all__ = [
+    "MonteCarloKernel",
+    "UnresolvedKernelWarning",
+    "monte_carlo_kernel",
+    "running_kernels",
+]

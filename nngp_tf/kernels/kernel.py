@@ -8,6 +8,8 @@ import io
 import numpy as np
 import tensorflow as tf
 
+from nngp_tf.kernels import rounding
+
 
 @dataclasses.dataclass(frozen=True)
 class MonteCarloKernel:
@@ -23,6 +25,9 @@ class MonteCarloKernel:
       first_init: Index of the first of them.
       mean_square_norm: Mean over initialisations of ||K_m||^2 (Frobenius) of `train_train`.
       features: z [M, N + T, C], training images first; None unless asked for.
+      rounding_variance: Mean square of what rounding adds to a feature vector, the inner products'
+        own included; see `nngp_tf.kernels.rounding`. 0 where it was not measured.
+      compute_dtype: Precision of the features; None where it is not known.
     """
 
     train_train: np.ndarray
@@ -32,6 +37,8 @@ class MonteCarloKernel:
     first_init: int
     mean_square_norm: float
     features: np.ndarray | None = None
+    rounding_variance: float = 0.0
+    compute_dtype: str | None = None
 
     @property
     def num_train(self) -> int:
@@ -52,6 +59,48 @@ class MonteCarloKernel:
             return float("nan")
         variance = max(self.mean_square_norm - square, 0.0)
         return float(np.sqrt(variance / square * self.num_inits / (self.num_inits - 1)))
+
+    @property
+    def varying_share(self) -> float:
+        """tr(K_c) / tr(K) of `train_train`, K_c the kernel centred over the images; 0 to 1.
+
+        0 for a kernel of zeros, NaN for one that is not finite.
+        """
+        trace = float(np.trace(self.train_train))
+        constant = float(np.mean(self.train_train)) * self.num_train
+        return float(np.maximum(0.0, (trace - constant) / trace)) if trace else 0.0
+
+    @property
+    def rounding_share(self) -> float:
+        """The part of the trace by which rounding makes images differ; to `varying_share`."""
+        trace = float(np.trace(self.train_train))
+        measured = (self.num_train - 1) * self.rounding_variance / trace if trace else 0.0
+        # The products of features are exact to the last digit of float64 at best.
+        return measured + float(np.finfo(np.float64).eps)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the features tell the images apart, rather than their rounding errors do.
+
+        False unless `varying_share` is more than 10 times `rounding_share`.
+        """
+        return self.varying_share > rounding.LEAST_RATIO * self.rounding_share
+
+    @property
+    def unresolved_reason(self) -> str:
+        """What there is to say of an unresolved kernel, and what to do."""
+        dtype = self.compute_dtype or "their precision"
+        remedy = (
+            "use batch_norm='batch_statistics', or a compute_dtype of more digits or range, "
+            "'float32' or 'float64'"
+        )
+        if not np.isfinite(self.varying_share):
+            return f"the kernel is not finite, its features overflow in {dtype}: {remedy}"
+        return (
+            f"the features do not tell the images apart in {dtype}: {self.varying_share:.1e} of "
+            f"the kernel's trace varies, but rounding alone makes {self.rounding_share:.1e}: "
+            f"{remedy}"
+        )
 
     def join(self, later: MonteCarloKernel) -> MonteCarloKernel:
         """Join the estimate over the initialisations that follow these.
@@ -83,7 +132,10 @@ class MonteCarloKernel:
             ours, theirs = getattr(self, name), getattr(later, name)
             return (ours * self.num_inits + theirs * later.num_inits) / total
 
-        names = ("train_train", "test_train", "test_test_diag", "mean_square_norm")
+        names = (
+            *("train_train", "test_train", "test_test_diag"),
+            *("mean_square_norm", "rounding_variance"),
+        )
         features = None
         if self.features is not None and later.features is not None:
             features = np.concatenate([self.features, later.features])
@@ -91,6 +143,7 @@ class MonteCarloKernel:
             num_inits=total,
             first_init=self.first_init,
             features=features,
+            compute_dtype=self.compute_dtype if self.compute_dtype == later.compute_dtype else None,
             **{name: mean(name) for name in names},
         )
 
@@ -109,6 +162,6 @@ class MonteCarloKernel:
             content = io.BytesIO(file.read())
         with np.load(content, allow_pickle=False) as archive:
             values = {name: archive[name] for name in archive.files}
-        for name, kind in (("num_inits", int), ("first_init", int), ("mean_square_norm", float)):
-            values[name] = kind(values[name])
+        for name in values.keys() - {"train_train", "test_train", "test_test_diag", "features"}:
+            values[name] = values[name].item()
         return cls(**values)

@@ -3,7 +3,7 @@
     for each round, on each replica:
       init    = the replica's initialisation of this round
       weights = draw(seed, init), batch normalisation calibrated
-      z       = features of the replica's share of the images
+      z       = features of the replica's share of the images and probes of rounding
       z       = all-reduce into place, where replicas share an initialisation or features are kept
       sum    += z z_train^T
     one all-reduce of the sum ends the round
@@ -14,13 +14,15 @@ The images run once, never in pairs; the round is one `tf.function` with static 
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from nngp_tf.kernels import arguments, work
+from nngp_tf.kernels import arguments, precision, rounding, work
 from nngp_tf.kernels.kernel import MonteCarloKernel
 from nngp_tf.kernels.network import resolve
 from nngp_tf.kernels.step import StepSpec, trace_step
@@ -30,6 +32,10 @@ from nngp_tf.models.nasbench101_network import Nasbench101Network
 
 DEFAULT_BATCH_SIZE = 100
 DEFAULT_CALIBRATION_SIZE = 100
+
+
+class UnresolvedKernelWarning(UserWarning):
+    """A kernel is all rounding: see `MonteCarloKernel.is_resolved`."""
 
 
 def monte_carlo_kernel(
@@ -55,7 +61,7 @@ def running_kernels(
     *,
     seed: int = 0,
     batch_norm: str = "one_update",
-    compute_dtype: str | None = None,
+    compute_dtype: str | Sequence[str] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     feature_layer: str | None = FEATURE_LAYER,
     batch_size: int | None = None,
@@ -76,7 +82,9 @@ def running_kernels(
       seed: Of the draws, 0 <= seed < 2**31. With the index of an initialisation it fixes weights
         and calibration batch, however the work is divided.
       batch_norm: "one_update", "batch_statistics" or "initial"; see `FeatureProgram`.
-      compute_dtype: "float32", "bfloat16", ...; None lets the device decide.
+      compute_dtype: "float32", "bfloat16", ..., or several, of which a later one is taken where the
+        ones before do not tell the images apart (`MonteCarloKernel.is_resolved`). None lets the
+        device decide: `precision.compute_dtypes`.
       strategy: Any tf.distribute strategy; None for the current one.
       feature_layer: Layer whose output is the feature vector; None for the model's own output.
       batch_size: The most images in a batch; None for 100, or all images if there are fewer. It
@@ -88,6 +96,10 @@ def running_kernels(
 
     Yields:
       A `MonteCarloKernel` for each count.
+
+    Warns:
+      UnresolvedKernelWarning: If no precision tells the images apart, so that scores of the kernel
+        are noise.
 
     Raises:
       ValueError: At once, before any network runs, for images that are not finite float arrays of
@@ -105,21 +117,36 @@ def running_kernels(
         "calibration_size", calibration_size, DEFAULT_CALIBRATION_SIZE, len(x_train)
     )
     strategy = strategy or tf.distribute.get_strategy()
-    network = resolve(model, x_train, feature_layer, batch_norm, compute_dtype, strategy)
-    rounds = _Rounds(network, strategy, x_train, x_test, calibration_size, keep_features)
+    dtypes = precision.compute_dtypes(compute_dtype, strategy)
+
+    def make_rounds(dtype):
+        is_strict = compute_dtype is not None and len(dtypes) == 1
+        network = resolve(model, x_train, feature_layer, batch_norm, dtype, strategy, is_strict)
+        return _Rounds(network, strategy, x_train, x_test, calibration_size, keep_features)
+
+    rounds = make_rounds(dtypes[0])
     # A model that does not fit is found out by tracing, here rather than at the first iteration.
     rounds.trace(counts[0], batch_size)
-    return _run(rounds, counts, seed, first_init, batch_size)
+    return _run(rounds, make_rounds, dtypes[1:], counts, seed, first_init, batch_size)
 
 
-def _run(rounds, counts, seed, first_init, batch_size):
+def _run(rounds, make_rounds, later_dtypes, counts, seed, first_init, batch_size):
     """Yield the kernels; apart from `running_kernels` so that bad input fails at its call."""
-    kernel = None
-    done = 0
-    for count in counts:
-        part = rounds.run(seed, first_init + done, first_init + count, batch_size)
-        kernel = part if kernel is None else kernel.join(part)
-        done = count
+    kernel = rounds.run(seed, first_init, first_init + counts[0], batch_size)
+    for dtype in later_dtypes:
+        if kernel.is_resolved or dtype == kernel.compute_dtype:
+            continue
+        logging.warning(
+            "features in %s, as %s does not tell the images apart", dtype, kernel.compute_dtype
+        )
+        rounds = make_rounds(dtype)
+        kernel = rounds.run(seed, first_init, first_init + counts[0], batch_size)
+    for done, count in zip([counts[0], *counts], counts, strict=False):
+        if count > done:
+            part = rounds.run(seed, first_init + done, first_init + count, batch_size)
+            kernel = kernel.join(part)
+        if not kernel.is_resolved:
+            warnings.warn(kernel.unresolved_reason, UnresolvedKernelWarning, stacklevel=3)
         yield kernel
 
 
@@ -129,9 +156,13 @@ class _Rounds:
     def __init__(self, network, strategy, x_train, x_test, calibration_size, keep_features):
         self._network = network
         self._strategy = strategy
+        if network.compute_dtype == "float64" and np.issubdtype(x_train.dtype, np.floating):
+            # Its probes differ in digits that no other dtype has.
+            x_train, x_test = x_train.astype(np.float64), x_test.astype(np.float64)
         self._images = x_train, x_test
         self._num_train = len(x_train)
         self._num_images = len(x_train) + len(x_test)
+        self._probes = rounding.probes(x_train, network.compute_dtype)
         self._calibration_size = calibration_size if network.family.calibrates else 0
         self._keep_features = keep_features
 
@@ -147,16 +178,21 @@ class _Rounds:
         """Return the kernel over the initialisations from `first` up to `end`."""
         step, division = self._step(end - first, batch_size)
         images = self._joined(division.padded_images)
-        sums = np.float64(0.0), np.float64(0.0), np.float64(0.0)
+        sums = [np.float64(0.0)] * 4
         kept = []
         for start in range(first, end, division.init_groups):
             result = step(self._network.inputs, *map(tf.constant, (seed, start, end)), images)
             # Every replica holds the reduced values.
             result = [self._strategy.experimental_local_results(r)[0].numpy() for r in result]
-            sums = [total + part for total, part in zip(sums, result[:3], strict=True)]
+            sums = [total + part for total, part in zip(sums, result[:4], strict=True)]
             if self._keep_features:
-                kept.append(result[3][: end - start])
-        products, diagonal, norm = (total / (end - first) for total in sums)
+                kept.append(result[4][: end - start])
+        products, diagonal, norm, rounded = (total / (end - first) for total in sums)
+        unseen = rounding.unseen_share(self._network.compute_dtype)
+        if result[0].dtype != np.float64:
+            # On TPU the products are rounded as well.
+            unseen += np.finfo(result[0].dtype).eps
+        rounded += unseen * np.trace(products[: self._num_train]) / self._num_train
         return MonteCarloKernel(
             train_train=products[: self._num_train],
             test_train=products[self._num_train :],
@@ -165,18 +201,21 @@ class _Rounds:
             first_init=first,
             mean_square_norm=float(norm),
             features=np.concatenate(kept) if kept else None,
+            rounding_variance=float(rounded),
+            compute_dtype=self._network.compute_dtype,
         )
 
     def _joined(self, number):
-        """Return training and test images, and zeros up to a number, as the only copy of them."""
+        """Return all images, probes, and zeros up to a number, as the only copy of them."""
         x_train, x_test = self._images
-        padding = tf.zeros([number - self._num_images, *x_train.shape[1:]], x_train.dtype)
-        return tf.concat([x_train, x_test, padding], axis=0)
+        padded = number - self._num_images - len(self._probes)
+        padding = tf.zeros([padded, *x_train.shape[1:]], x_train.dtype)
+        return tf.concat([x_train, x_test, self._probes, padding], axis=0)
 
     def _step(self, num_inits, batch_size):
         division = work.divide(
             num_inits,
-            self._num_images,
+            self._num_images + len(self._probes),
             self._strategy.num_replicas_in_sync,
             batch_size,
             self._calibration_size,
@@ -188,6 +227,7 @@ class _Rounds:
             division=dataclasses.replace(division, rounds=1),
             num_train=self._num_train,
             num_images=self._num_images,
+            num_probes=len(self._probes),
             calibration_size=self._calibration_size,
             keep_features=self._keep_features,
         )

@@ -32,11 +32,13 @@ class Network:
       family: Makes its program.
       inputs: What tells it from the others of its family.
       make_step: From a `StepSpec` to a step.
+      compute_dtype: The coarsest precision in which it computes.
     """
 
     family: Any
     inputs: Any
     make_step: Callable
+    compute_dtype: str
 
 
 def resolve(
@@ -44,17 +46,19 @@ def resolve(
     images: np.ndarray,
     feature_layer: str | None,
     batch_norm: str,
-    compute_dtype: str | None,
+    compute_dtype: str,
     strategy: tf.distribute.Strategy,
+    is_strict: bool = True,
 ) -> Network:
     """Find the program of a model or network; arguments as of `monte_carlo.running_kernels`.
+
+    Where not `is_strict`, a model that cannot be copied to compute in `compute_dtype` computes in
+    its own precision.
 
     Raises:
       ValueError: If the model does not take the images, has no such layer, or cannot be drawn.
     """
     check_batch_norm(batch_norm)
-    dtype = compute_dtype or precision.default_compute_dtype(strategy)
-    precision.check_compute_dtype(dtype)
     if isinstance(model, Nasbench101Network | MnasNetwork):
         if feature_layer != FEATURE_LAYER:
             raise ValueError(
@@ -62,32 +66,34 @@ def resolve(
                 f"{feature_layer!r}: build() its model to take another layer"
             )
         arguments.check_input_shape(model.input_shape, images)
-        if dtype != "float64":
-            return _shared(model, batch_norm, dtype, strategy)
-        model = model.build(dtype)
+        if compute_dtype != "float64":
+            return _shared(model, batch_norm, compute_dtype, strategy)
+        model = model.build(compute_dtype)
     model = features(model, feature_layer)
     _check_inputs(model, images)
     try:
-        model = precision.in_compute_dtype(model, dtype)
+        model = precision.in_compute_dtype(model, compute_dtype)
     except ValueError as error:
-        if compute_dtype is not None:
+        if is_strict:
             raise
+        compute_dtype = precision.coarsest(model)
         logging.warning("features in the model's own precision: %s", error)
-    output_dtype = "float64" if dtype == "float64" else "float32"
+    output_dtype = "float64" if compute_dtype == "float64" else "float32"
     program = FeatureProgram(model, batch_norm, output_dtype)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
-    return Network(program, (), functools.cache(make_step))
+    return Network(program, (), functools.cache(make_step), compute_dtype)
 
 
 def _shared(network, batch_norm, dtype, strategy):
     """Return a network of a search space, on the programs that all of them share."""
     if isinstance(network, Nasbench101Network):
         inputs = tf.nest.map_structure(tf.constant, cell_layout.encode(network))
-        return Network(CellFamily.of(network, batch_norm, dtype), inputs, shared_step)
+        return Network(CellFamily.of(network, batch_norm, dtype), inputs, shared_step, dtype)
     static = has_static_shapes(precision.device_type(strategy))
     kinds, inputs = zip(*mnas_layout.encode(network, static), strict=True)
     inputs = tf.nest.map_structure(tf.constant, inputs)
-    return Network(MnasFamily(batch_norm, dtype), inputs, functools.partial(MnasStep, kinds))
+    make_step = functools.partial(MnasStep, kinds)
+    return Network(MnasFamily(batch_norm, dtype), inputs, make_step, dtype)
 
 
 def _check_inputs(model, images):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 from absl import logging
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
+# From 1 to the next larger number.
+SPACING = {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10, "float64": 2.0**-52}
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
@@ -25,6 +29,27 @@ def default_compute_dtype(strategy: tf.distribute.Strategy | None = None) -> str
         logging.info("features in %s: CPU bfloat16 units: %s", dtype, ", ".join(flags) or "none")
         return dtype
     return "float32"
+
+
+def compute_dtypes(
+    asked: str | Sequence[str] | None, strategy: tf.distribute.Strategy | None = None
+) -> tuple[str, ...]:
+    """Return the precisions to try in turn, until one tells the images apart.
+
+    Args:
+      asked: One or several; None for the device's default and then, where that is a half
+        precision, "float32".
+      strategy: Tells the device.
+
+    Raises:
+      ValueError: If one is not of `COMPUTE_DTYPES`, or there is none.
+    """
+    if asked is None:
+        return tuple(dict.fromkeys((default_compute_dtype(strategy), "float32")))
+    asked = (asked,) if isinstance(asked, str) else tuple(asked)
+    if not asked:
+        raise ValueError(f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}, got none")
+    return tuple(check_compute_dtype(dtype) for dtype in asked)
 
 
 def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
@@ -55,6 +80,13 @@ def policy_name(compute_dtype: str) -> str:
     """Return the Keras policy of a compute dtype, with variables in float32 or better."""
     low = check_compute_dtype(compute_dtype) in ("bfloat16", "float16")
     return f"mixed_{compute_dtype}" if low else compute_dtype
+
+
+def coarsest(model: keras.Model) -> str:
+    """Return the compute dtype of fewest digits among the layers with weights."""
+    layers = model._flatten_layers(include_self=False)
+    dtypes = [x.compute_dtype for x in layers if x.weights] or [model.compute_dtype]
+    return max(dtypes, key=SPACING.get)
 
 
 def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nngp_tf.kernels import gram, precision, weights
+from nngp_tf.kernels import gram, precision, rounding, weights
 from nngp_tf.kernels.work import Division
 
 
@@ -23,9 +23,10 @@ class StepSpec:
       strategy: Where it runs.
       division: Grid of replicas and layout of the images.
       num_train: N.
-      num_images: N + T, without padding.
+      num_images: N + T, without probes and padding.
       calibration_size: Training images that calibrate an initialisation.
       keep_features: Whether the step returns them.
+      num_probes: Images after the N + T that measure rounding; see `rounding`.
     """
 
     family: Any
@@ -35,6 +36,7 @@ class StepSpec:
     num_images: int
     calibration_size: int
     keep_features: bool
+    num_probes: int = 0
 
 
 # More families, layouts and protocols than one process is likely to mix.
@@ -48,11 +50,12 @@ def make_step(spec: StepSpec) -> Callable:
     """Make a step: (inputs, seed, start, end, images) -> sums over a round's initialisations.
 
     Its arguments: what the family's `program` takes, int32 scalars, and the padded images
-    [spec.division.padded_images, H, W, channels], training images first. Initialisations `start`
-    to `end` (excluded) are computed, at most `spec.division.init_groups` of them.
+    [spec.division.padded_images, ...]: of training, of testing, probes, padding. Initialisations
+    `start` to `end` (excluded) are computed, at most `spec.division.init_groups` of them.
 
-    It returns sums of z z_train^T [N + T, N], of the test images' z.z [T] and of ||K_m||^2 [], and
-    with `keep_features` z [init_groups, N + T, C]; the same on every replica.
+    It returns sums of z z_train^T [N + T, N], of the test images' z.z [T], of ||K_m||^2 [] and of
+    `rounding.variance` [], and with `keep_features` z [init_groups, N + T, C]; the same on every
+    replica.
     """
     round_ = Round(spec, precision.device_type(spec.strategy))
 
@@ -135,11 +138,14 @@ class Round:
             z = gathered[replica // division.image_groups]
             # Those that share an initialisation hold the same features now; one of them counts.
             z = tf.where(replica % division.image_groups == 0, z, tf.zeros_like(z))
+        probes = z[spec.num_images : spec.num_images + spec.num_probes]
         z = z[: spec.num_images]
         products = gram.inner_products(z, z[: spec.num_train], self._device)
         diagonal = tf.reduce_sum(tf.square(tf.cast(z[spec.num_train :], products.dtype)), axis=1)
         norm = tf.reduce_sum(tf.square(products[: spec.num_train]))
-        sums = all_reduce([products, diagonal, norm])
+        wide = tf.cast(z[: spec.num_probes], products.dtype)
+        rounded = rounding.variance(wide, tf.cast(probes, products.dtype))
+        sums = all_reduce([products, diagonal, norm, rounded])
         return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums
 
     def calibration_images(self, seed, init, images):

@@ -59,8 +59,26 @@ def failed_row(
       seconds: Until it was raised.
 
     Returns:
-      A dictionary of JSON's types: key, architecture, status, error (a line), traceback (text),
-      seconds, parameters, the settings, and a scan that failed at every regulariser.
+      The row of `row_without_score`, and the exception's traceback (text).
+    """
+    row = row_without_score(network, settings, f"{type(error).__name__}: {_reason(error)}", seconds)
+    return row | {"traceback": "".join(traceback.format_exception(error))}
+
+
+def row_without_score(
+    network: Network, about_kernel: Mapping[str, Any], error: str, seconds: float
+) -> dict[str, Any]:
+    """Return the row of an architecture that has no score.
+
+    Args:
+      network: The architecture's.
+      about_kernel: What the row records of the kernel and its settings.
+      error: The reason, a line.
+      seconds: Until it was known.
+
+    Returns:
+      A dictionary of JSON's types: key, architecture, status, error, seconds, parameters,
+      multiply_adds, what is said of the kernel, and a scan that failed at every regulariser.
     """
     undefined = np.full(len(DIAG_REGS), np.nan)
     scan = {field.name: undefined for field in dataclasses.fields(Scan)}
@@ -69,11 +87,11 @@ def failed_row(
         "key": network.key,
         "architecture": network.text,
         "status": "failed",
-        "error": f"{type(error).__name__}: {_reason(error)}",
-        "traceback": "".join(traceback.format_exception(error)),
+        "error": error,
         "seconds": seconds,
         "parameters": network.trainable_parameters,
-        **settings,
+        "multiply_adds": network.multiply_adds,
+        **about_kernel,
         "scan": Scan(**scan).to_json(),
     }
 

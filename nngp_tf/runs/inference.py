@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from absl import logging
 from nngp_tf import version
 from nngp_tf.data.images import ImageData
 from nngp_tf.gaussian_process import Scan, profile, scan_diag_reg
-from nngp_tf.kernels import running_kernels
+from nngp_tf.kernels import UnresolvedKernelWarning, running_kernels
 from nngp_tf.runs import failures, files, progress, rescoring
 from nngp_tf.runs.networks import Network
 from nngp_tf.runs.store import RunDirectory
@@ -32,7 +33,7 @@ class KernelSettings:
     num_inits: int
     seed: int
     batch_norm: str
-    compute_dtype: str
+    compute_dtype: str | tuple[str, ...]
     batch_size: int | None = None
     calibration_size: int | None = None
 
@@ -72,22 +73,41 @@ def infer(
     Returns:
       A dictionary of JSON's types: key, architecture, status, error, seconds, seconds_by_phase,
       parameters, multiply_adds (of one image), num_images, num_inits, batch_norm, compute_dtype,
-      kernel_spread, scan; and, as `extras` ask for them, scans_by_inits (from the number as text to
-      a scan) and leave_one_out (from kernels to scan and spectrum).
+      kernel_spread, varying_share, rounding_share, scan; and, as `extras` ask for them,
+      scans_by_inits (from the number as text to a scan) and leave_one_out (from kernels to scan and
+      spectrum). An unresolved kernel gives a failed row, without any score.
     """
     start = time.perf_counter()
-    *smaller, kernel = running_kernels(
-        network,
-        images.x_train,
-        images.x_test,
-        strategy=strategy,
-        # With features, a kernel of low rank is factorised in the smaller space.
-        keep_features=settings.num_inits * network.num_features < len(images.x_train)
-        or bool(extras.leave_one_out)
-        or extras.features_dir is not None,
-        **dataclasses.asdict(settings) | {"num_inits": (*extras.report_inits, settings.num_inits)},
-    )
+    with warnings.catch_warnings():
+        # The row says it.
+        warnings.simplefilter("ignore", UnresolvedKernelWarning)
+        *smaller, kernel = running_kernels(
+            network,
+            images.x_train,
+            images.x_test,
+            strategy=strategy,
+            # With features, a kernel of low rank is factorised in the smaller space.
+            keep_features=settings.num_inits * network.num_features < len(images.x_train)
+            or bool(extras.leave_one_out)
+            or extras.features_dir is not None,
+            **dataclasses.asdict(settings)
+            | {"num_inits": (*extras.report_inits, settings.num_inits)},
+        )
     estimated = time.perf_counter()
+    about_kernel = {
+        "num_images": len(images.x_train) + len(images.x_test),
+        "num_inits": settings.num_inits,
+        "batch_norm": settings.batch_norm,
+        "compute_dtype": kernel.compute_dtype,
+        # Undefined for one initialisation; sums of squares may overflow where the kernel does not.
+        "kernel_spread": _finite(kernel.spread),
+        "varying_share": _finite(kernel.varying_share),
+        "rounding_share": _finite(kernel.rounding_share),
+    }
+    if not kernel.is_resolved:
+        return failures.row_without_score(
+            network, about_kernel, kernel.unresolved_reason, estimated - start
+        )
 
     def scan_of(kernel):
         return scan_diag_reg(kernel, images.y_train, images.y_test, images.num_classes)
@@ -119,12 +139,7 @@ def infer(
         },
         "parameters": network.trainable_parameters,
         "multiply_adds": network.multiply_adds,
-        "num_images": len(images.x_train) + len(images.x_test),
-        "num_inits": settings.num_inits,
-        "batch_norm": settings.batch_norm,
-        "compute_dtype": settings.compute_dtype,
-        # Undefined for one initialisation; sums of squares may overflow where the kernel does not.
-        "kernel_spread": kernel.spread if np.isfinite(kernel.spread) else None,
+        **about_kernel,
         "scan": scan.to_json(),
         **row,
     }
@@ -184,7 +199,8 @@ def run_inference(
                 if index == done == 0 and isinstance(error, ValueError):
                     raise
                 seconds = time.perf_counter() - start
-                row = failures.failed_row(network, _recorded(settings), error, seconds)
+                row = failures.failed_row(network, recorded(settings), error, seconds)
+            if row["status"] == "failed":
                 logging.warning("%s failed: %s", row["key"], row["error"])
             directory.append(row)
             series.add(row)
@@ -200,7 +216,12 @@ def run_inference(
     return directory.rows.of(network.key for network in networks)
 
 
-def _recorded(settings):
+def _finite(value):
+    return value if np.isfinite(value) else None
+
+
+def recorded(settings: KernelSettings) -> dict[str, Any]:
+    """Return what the row of a network without a kernel says of the settings."""
     names = ("num_inits", "batch_norm", "compute_dtype")
     return {name: getattr(settings, name) for name in names}
 

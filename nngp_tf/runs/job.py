@@ -63,7 +63,8 @@ class InferenceJob:
       classes: Names or indices of the classes used, or how many are drawn; None for all.
       balanced: Whether every class has equally many images.
       preprocessing: "resize" or "mnasnet".
-      compute_dtype: Precision of the features; None for the device's default.
+      compute_dtype: Precision of the features, or several to try in turn; see
+        `nngp_tf.kernels.running_kernels`. None for the device's default.
       batch_size: Images in a batch; None for the default.
       calibration_size: Images that calibrate batch normalisation; None for the default.
       report_inits: See `nngp_tf.runs.inference.Extras`, as for the next.
@@ -92,7 +93,7 @@ class InferenceJob:
     classes: int | Sequence[str | int] | None
     balanced: bool
     preprocessing: str
-    compute_dtype: str | None
+    compute_dtype: str | Sequence[str] | None
     batch_size: int | None
     calibration_size: int | None
     report_inits: tuple[int, ...]
@@ -128,7 +129,8 @@ class InferenceJob:
         Raises:
           ValueError: As `nngp_tf.data.images.load_images`.
         """
-        compute_dtype = self.compute_dtype or precision.default_compute_dtype(strategy)
+        dtypes = precision.compute_dtypes(self.compute_dtype, strategy)
+        compute_dtype = dtypes[0] if len(dtypes) == 1 else dtypes
         images = load_images(
             self.dataset,
             self.num_train,
@@ -142,8 +144,8 @@ class InferenceJob:
             classes=self.classes,
             balanced=bool(self.balanced),
             preprocessing=self.preprocessing,
-            # What every network would round them to; an unknown one is refused with the settings.
-            dtype=compute_dtype if compute_dtype in preprocessing.DTYPES else "float32",
+            # What every network would round them to.
+            dtype=dtypes[0] if dtypes[0] in preprocessing.DTYPES else "float32",
             download=self.download,
         )
         settings = KernelSettings(
@@ -207,4 +209,6 @@ def from_json(text: str) -> InferenceJob:
     fields = json.loads(text)
     for name in ("report_inits", "leave_one_out"):
         fields[name] = tuple(fields[name])
+    if isinstance(fields["compute_dtype"], list):
+        fields["compute_dtype"] = tuple(fields["compute_dtype"])
     return InferenceJob(**fields)

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nngp_tf.kernels import arguments, cell_costs, cell_layout, monte_carlo, precision, work
+from nngp_tf.kernels import (
+    arguments,
+    cell_costs,
+    cell_layout,
+    monte_carlo,
+    precision,
+    rounding,
+    work,
+)
 from nngp_tf.kernels.cell_program import CellFamily
 from nngp_tf.kernels.features import check_batch_norm
 from nngp_tf.kernels.step import StepSpec, replica_program
@@ -101,6 +109,7 @@ def step_spec(protocol: Any, family: Any, num_features: int, cores: int) -> Step
       cores: That take part.
     """
     num_images = protocol.num_train + protocol.num_test
+    num_probes = min(rounding.NUM_PROBES, protocol.num_train)
     batch_size = arguments.check_size(
         "batch_size", protocol.batch_size, monte_carlo.DEFAULT_BATCH_SIZE, num_images
     )
@@ -114,12 +123,15 @@ def step_spec(protocol: Any, family: Any, num_features: int, cores: int) -> Step
     return StepSpec(
         family=family,
         strategy=tf.distribute.get_strategy(),
-        division=work.divide(protocol.num_inits, num_images, cores, batch_size, calibration_size),
+        division=work.divide(
+            protocol.num_inits, num_images + num_probes, cores, batch_size, calibration_size
+        ),
         num_train=protocol.num_train,
         num_images=num_images,
         calibration_size=calibration_size,
         # As `inference.infer` has it.
         keep_features=protocol.num_inits * num_features < protocol.num_train,
+        num_probes=num_probes,
     )
 
 

@@ -210,8 +210,7 @@ def _evaluate(network, prepared, strategy):
     except Exception as error:
         failures.check(error)
         seconds = time.perf_counter() - start
-        recorded = {n: getattr(settings, n) for n in ("num_inits", "batch_norm", "compute_dtype")}
-        row = failures.failed_row(network, recorded, error, seconds)
+        row = failures.failed_row(network, inference.recorded(settings), error, seconds)
         logging.warning("%s failed: %s", row["key"], row["error"])
         return row
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from nngp_tf.kernels import monte_carlo_kernel, precision, running_kernels
+from nngp_tf.kernels import UnresolvedKernelWarning, monte_carlo_kernel, precision, running_kernels
 from nngp_tf.kernels.features import FeatureProgram
 from nngp_tf.models import MnasNetwork, Nasbench101Network, build_nasbench101
 from nngp_tf.search_spaces import mnas
@@ -144,10 +144,13 @@ class TestResults:
         assert_equal(estimate(**options), estimate())
 
     def test_a_kernel_of_zeros(self):
-        """A dead network has a kernel like any other."""
+        """A dead network has a kernel, which tells no images apart."""
         stack = [layers.GlobalAveragePooling2D(), layers.Dense(3, kernel_initializer="zeros")]
-        kernel = estimate(keras.Sequential([keras.Input((8, 8, 3)), *stack]), feature_layer=None)
+        model = keras.Sequential([keras.Input((8, 8, 3)), *stack])
+        with pytest.warns(UnresolvedKernelWarning):
+            kernel = estimate(model, feature_layer=None)
         assert not kernel.train_train.any()
+        assert (kernel.varying_share, kernel.is_resolved) == (0.0, False)
 
 
 @pytest.mark.slow

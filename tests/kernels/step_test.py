@@ -65,7 +65,7 @@ def test_for_tpu_the_products_are_float32(keep_features):
     images = tf.TensorSpec([spec.division.padded_images, 8, 8, 3])
     program = tf.function(step.replica_program(spec, "TPU"), autograph=False)
     traced = program.get_concrete_function(scalar, inputs, scalar, scalar, scalar, images)
-    products, diagonal, norm, *features = traced.structured_outputs
-    assert {each.dtype for each in (products, diagonal, norm)} == {tf.float32}
+    products, diagonal, norm, rounded, *features = traced.structured_outputs
+    assert {each.dtype for each in (products, diagonal, norm, rounded)} == {tf.float32}
     assert products.shape == [12, 8]
     assert [each.shape for each in features] == ([[1, 12, 4]] if keep_features else [])

@@ -102,7 +102,7 @@ def test_a_row_is_complete(rows, images):
         assert set(row) == {
             *("key", "architecture", "status", "error", "seconds", "seconds_by_phase"),
             *("parameters", "multiply_adds", "num_images", "num_inits", "batch_norm"),
-            *("compute_dtype", "kernel_spread", "scan"),
+            *("compute_dtype", "kernel_spread", "varying_share", "rounding_share", "scan"),
         }
         assert json.loads(json.dumps(row, allow_nan=False)) == row
         assert Cell.from_text(row["architecture"]) == made_of.cell
@@ -322,11 +322,21 @@ def test_a_kernel_that_fails_is_a_row_and_the_run_goes_on(images, kernel_instead
     directory = RunDirectory(tmp_path, CONFIG)
     rows = inference.run_inference(NETWORKS, images, SETTINGS, directory)
     assert [row["status"] for row in rows] == ["failed"] * 3
-    assert rows[0]["error"] == "the kernel fails at every regulariser"
-    assert rows[0]["kernel_spread"] is None
+    assert "not finite" in rows[0]["error"]
+    assert rows[0]["kernel_spread"] is rows[0]["varying_share"] is None
     assert all(rows[0]["scan"]["failed"])
     assert math.isnan(inference.score(rows[0], "test_accuracy"))
     assert RunDirectory(tmp_path, CONFIG).rows == directory.rows
+
+
+def test_an_unresolved_kernel_is_a_failed_row(images, kernel_instead, tmp_path):
+    kernel_instead(rounding_variance=1e9)
+    directory = RunDirectory(tmp_path, CONFIG)
+    rows = inference.run_inference(NETWORKS, images, SETTINGS, directory)
+    assert [row["status"] for row in rows] == ["failed"] * 3
+    assert "batch_statistics" in rows[0]["error"]
+    assert rows[0]["rounding_share"] > rows[0]["varying_share"] > 0
+    assert math.isnan(inference.score(rows[0], "test_accuracy"))
 
 
 @pytest.mark.parametrize("mean_square_norm", [np.inf, np.nan])
