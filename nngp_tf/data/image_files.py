@@ -13,9 +13,13 @@ from PIL import Image, ImageOps
 _NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 # Images that neither Pillow nor Python's own list of kinds knows.
 _OTHER_IMAGES = frozenset(
-    {f".{suffix}" for suffix in "ai exr hdr hif jxl jxr psb svgz wdp xcf".split()}
-    | {f".{suffix}" for suffix in "3fr arw cr2 cr3 crw dng nef nrw orf pef raf raw rw2 srw".split()}
-    | {f".{suffix}" for suffix in "dcm dicom mat nii npy npz".split()}
+    f".{suffix}"
+    for suffixes in (
+        ("ai", "exr", "hdr", "hif", "jxl", "jxr", "psb", "svgz", "wdp", "xcf"),
+        ("3fr", "arw", "cr2", "cr3", "crw", "dng", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2"),
+        ("dcm", "dicom", "mat", "nii", "npy", "npz"),
+    )
+    for suffix in suffixes
 )
 # TIFF's tags for the bits of a sample and for what zero means.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262

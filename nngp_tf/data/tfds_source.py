@@ -144,8 +144,8 @@ def _called(builder: tfds.core.DatasetBuilder) -> str:
 
 
 def _expanded(data_dir: str | None) -> str:
-    """Return `data_dir`, or TFDS's default where it is None, as a path."""
-    return os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
+    """Return `data_dir`, or TFDS's default where it is None, as a path from the root on."""
+    return places.absolute(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
 
 
 def _near(name: str, data_dir: str | None) -> str | None:
