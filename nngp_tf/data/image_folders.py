@@ -44,7 +44,7 @@ def open_folder(path: str) -> splits.Source:
         )
     if len(class_names) < 2:
         raise ValueError(
-            f"{train_path} holds {len(class_names)} folders, expected at least 2, one per class: "
+            f"{train_path} holds {len(class_names)} class folders, expected at least 2: "
             f"{places.near_images(path)}."
         )
 

@@ -95,7 +95,7 @@ def test_bare_name_is_the_data_sets_where_data_dir_is_given(prepared, folder, mo
         ("/no/such/place", "There is no directory /no/such/place"),
         (pathlib.Path("nowhere"), "There is no directory nowhere"),
         # A slash alone may belong to the configuration of a TFDS data set.
-        ("imagenet_resized/9x9", "BuilderConfig 9x9 not found"),
+        ("imagenet_resized/9x9", "nearest names: imagenet_resized/8x8"),
         ("digit", "'digit' is neither a directory nor a data set that TFDS can open"),
     ],
 )
