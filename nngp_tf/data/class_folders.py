@@ -8,6 +8,7 @@ import tensorflow as tf
 from nngp_tf.data import image_files
 
 TEST_FOLDERS = ("test", "val", "validation", "valid")
+_COMMON = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
 def find_splits(path: str) -> tuple[str, str | None]:
@@ -35,12 +36,14 @@ def folders(path: str) -> list[str]:
 def only_folders(path: str, names: Iterable[str]) -> list[str]:
     """Return those of some names in a directory that are folders, hidden ones left out."""
     # An object store ends the names of folders with a slash, which spares asking for each; so does
-    # a name that is an image's.
+    # the suffix of a common image, of which a directory may hold very many.
     asks = not path.startswith("gs://")
     return [
         name.rstrip("/")
-        for name in image_files.sort_names(names)[2]
-        if name.endswith("/") or (asks and tf.io.gfile.isdir(os.path.join(path, name)))
+        for name in names
+        if not name.startswith(".")
+        and not name.lower().endswith(_COMMON)
+        and (name.endswith("/") or (asks and tf.io.gfile.isdir(os.path.join(path, name))))
     ]
 
 

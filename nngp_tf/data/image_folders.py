@@ -37,10 +37,10 @@ def open_folder(path: str) -> splits.Source:
         )
     train_path, test_path = class_folders.find_splits(path)
     class_names = class_folders.folders(train_path)
-    if {"train"} <= set(class_names) <= {"train", *class_folders.TEST_FOLDERS}:
+    if class_names and {"train", *class_folders.TEST_FOLDERS}.issuperset(class_names):
         raise ValueError(
-            f"{path} holds the splits {', '.join(class_names)} and no class folders, expected one "
-            f"per class in each of them: {places.near_images(path)}."
+            f"{path} holds splits ({', '.join(class_names)}), expected train, and a test split if "
+            f"it has one, with a folder per class in each: {places.near_images(path)}."
         )
     if len(class_names) < 2:
         raise ValueError(

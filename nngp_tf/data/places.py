@@ -1,6 +1,6 @@
 """What lies around a path that holds no data set, and which path near it looks right.
 
-Folders are listed up to four levels below and three above, a hundred in all.
+Folders are listed up to six levels below and three above, a hundred from each of them.
 """
 
 import collections
@@ -14,10 +14,14 @@ import tensorflow as tf
 
 from nngp_tf.data import class_folders, image_files, names
 
-_BELOW, _ABOVE, _FOLDERS, _ENTRIES = 4, 3, 100, 100
+_BELOW, _ABOVE, _FOLDERS, _ENTRIES = 6, 3, 100, 100
+# Class folders deeper below a directory of prepared data sets have nothing to do with the name.
+_BELOW_DATA_DIR = 2
+# Where TFDS keeps what it has fetched, class folders among it.
+_DOWNLOADS = "downloads"
 # The files without which TFDS does not read a version of a data set.
 VERSION_FILES = ("dataset_info.json", "features.json")
-_SHARD = re.compile(r"-of-\d{5}$")
+_SHARD = re.compile(r"\.\w+-\d{5}(-of-\d{5})?$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +76,9 @@ def read_version(path: str, entries: list[str] | None = None) -> Version | None:
         try:
             with tf.io.gfile.GFile(os.path.join(path, file)) as opened:
                 content = json.load(opened)
-            if file == VERSION_FILES[0]:
+            if file == "features.json":
+                _ = content["pythonClassName"]
+            else:
                 parts = (content["name"], content.get("configName"), content["version"])
                 full_name = "/".join(part for part in parts if part)
         except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError):
@@ -107,7 +113,7 @@ def near_data_set(name: str, data_dir: str) -> str | None:
     incomplete = [v for v in around if v.missing and base in v.directory.split("/")[-3:]]
     if incomplete:
         return f"and {incomplete[0].lack}"
-    if tree := _tree_around(data_dir):
+    if tree := _tree_around(data_dir, _BELOW_DATA_DIR):
         return f"but {tree} holds class folders of images: give dataset={tree} to read those"
     return None
 
@@ -115,7 +121,7 @@ def near_data_set(name: str, data_dir: str) -> str | None:
 def prepared_names(data_dir: str) -> list[str]:
     """Return the names of the data sets prepared in a directory, with their configurations."""
     versions = [version for version in _versions_below(data_dir, "") if not version.missing]
-    return list(dict.fromkeys(version.full_name.rpartition("/")[0] for version in versions))
+    return sorted({version.full_name.rpartition("/")[0] for version in versions})
 
 
 def near_images(path: str) -> str:
@@ -124,7 +130,7 @@ def near_images(path: str) -> str:
     versions = list(_versions_below(path, ""))
     if [version.directory for version in versions] == [path]:
         return versions[0].lack
-    tree = _tree_around(path)
+    tree = _tree_around(path, _BELOW)
     if tree == path:
         return "put some into it, as into the others"
     if tree:
@@ -168,13 +174,13 @@ def _versions_below(path: str, base: str) -> Iterator[Version]:
             yield version
 
 
-def _tree_around(path: str) -> str | None:
-    """Return the nearest directory that can be read as class folders, or None."""
+def _tree_around(path: str, levels: int) -> str | None:
+    """Return the nearest directory, so many levels below, that can be read as class folders."""
     if not tf.io.gfile.exists(path):
         path = _corrected(path) or path
     if _is_tree(path):
         return path
-    below = (folder for folder, entries in _walk(path, _BELOW) if _is_tree(folder))
+    below = (folder for folder, entries in _walk(path, levels) if _is_tree(folder))
     if tree := next(below, None):
         return tree
     for _ in range(_ABOVE):
@@ -193,15 +199,14 @@ def _is_tree(path: str) -> bool:
 def _corrected(path: str) -> str | None:
     """Return `path` with the first folder that is not there replaced by the nearest that is."""
     missing = []
-    while path and not tf.io.gfile.isdir(path):
+    while not tf.io.gfile.isdir(path):
         path, name = os.path.split(path)
         missing.insert(0, name)
-        if not name:
+        if not path or path.endswith(":"):
             return None
-    close = names.nearest(missing[0], class_folders.folders(path or ".")) if missing else []
-    for rest in (missing[1:], []):
-        if close and tf.io.gfile.isdir(corrected := os.path.join(path, close[0], *rest)):
-            return corrected
+    close = names.nearest(missing[0], class_folders.folders(path), count=1) if missing else []
+    for corrected in (os.path.join(path, name, *missing[1:]) for name in close):
+        return corrected if tf.io.gfile.isdir(corrected) else os.path.join(path, close[0])
     return None
 
 
@@ -224,6 +229,8 @@ def _walk(path: str, levels: int, first: str = "") -> Iterator[tuple[str, list[s
             continue
         yield folder, entries
         if level < levels:
-            entries = sorted(entries, key=lambda name: (name.rstrip("/") != first, name))
-            below = class_folders.only_folders(folder, entries[:_ENTRIES])
-            queue.extend((os.path.join(folder, name), level + 1) for name in below)
+            others = image_files.sort_names(entries)[2]
+            others.sort(key=lambda name: name.rstrip("/") != first)
+            for name in class_folders.only_folders(folder, others[:_ENTRIES]):
+                if name != _DOWNLOADS:
+                    queue.append((os.path.join(folder, name), level + 1))

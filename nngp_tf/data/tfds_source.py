@@ -12,6 +12,8 @@ from nngp_tf.data import decoding, manual_download, names, places, splits
 
 # Labels that are handed over at a time.
 _LABEL_BATCH = 1024
+# What TFDS raises for a name it does not know, and for files that are damaged.
+_UNREADABLE = (ValueError, AssertionError, OSError, json_format.Error)
 _TEST_SPLITS = ("test", "validation", "val", "valid")
 # What the field calls data sets that have another name in TFDS.
 _FIELD_NAMES = {
@@ -32,7 +34,14 @@ def open_directory(path: str) -> splits.Source:
     Raises:
       ValueError: If it is not a data set of labelled images.
     """
-    return _source(tfds.builder_from_directory(path))
+    try:
+        builder = tfds.builder_from_directory(path)
+    except (*_UNREADABLE, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"TFDS cannot read the data set in {path} ({_first_line(error)}): "
+            "copy it again with all of its files, or prepare it anew."
+        ) from error
+    return _source(builder)
 
 
 def open_by_name(name: str, data_dir: str | None, download: bool) -> splits.Source:
@@ -66,7 +75,9 @@ def open_by_name(name: str, data_dir: str | None, download: bool) -> splits.Sour
         # A data set prepared by another release of TFDS may have another version than its code.
         builder = _builder(f"{name}:*.*.*", data_dir, fallback=builder)
     if not builder.is_prepared():
-        near = None if download else _near(name, data_dir)
+        # TFDS takes MNIST for mnist.
+        named = builder.name + name[len(_parts(name)[0]) :]
+        near = None if download else _near(named, data_dir)
         if near is None and manual_download.is_manual(builder):
             manual_download.check_files(builder)
         if not download:
@@ -102,7 +113,7 @@ def _builder(
     """Return TFDS's builder; where there is none, `fallback` or else a one-sentence error."""
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except (ValueError, AssertionError, OSError, json_format.Error) as error:
+    except _UNREADABLE as error:
         if fallback is not None:
             return fallback
         start = f"{name!r} is neither a directory nor a data set that TFDS can open from"
@@ -110,10 +121,10 @@ def _builder(
         if near := _near(name, data_dir):
             raise ValueError(f"{start} {place}, {near}.") from error
         offered = _nearest_names(name, data_dir)
-        reason = f"nearest names: {', '.join(offered)}" if offered else "no name is close"
+        reason = f"close names: {', '.join(offered)}" if offered else "no name is close"
         if not isinstance(error, tfds.core.DatasetNotFoundError) and _parts(name)[0] in offered:
             # TFDS puts the call it failed in before the colon.
-            reason = str(error).strip().splitlines()[0].rpartition('}": ')[2].rstrip(".")
+            reason = _first_line(error).rpartition('}": ')[2].rstrip(".")
         raise ValueError(
             f"{start} {place} ({reason}): correct the name or the data_dir, "
             f"or write a directory of images as a path (./{name})."
@@ -135,6 +146,10 @@ def _nearest_names(name: str, data_dir: str | None) -> list[str]:
 def _parts(name: str) -> tuple[str, str, str]:
     """Return the data set, configuration and version of a name, "" for what it leaves out."""
     return re.fullmatch("([^/:]*)/?([^:]*):?(.*)", name, re.DOTALL).groups()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _called(builder: tfds.core.DatasetBuilder) -> str:
