@@ -58,10 +58,10 @@ def collect_images(
         # Elements come in order, errors too: the first one missing is the one that failed.
         except tf.errors.InvalidArgumentError as error:
             # What a Python function in the pipeline raised stands before its traceback.
-            reason = re.search("ValueError: (.*)", error.message)
+            raised = re.search("ValueError: (.*)", error.message)
             raise ValueError(
-                f"{describe(received)} does not decode as an image"
-                f"{f' ({reason[1]})' if reason else ''}: replace or remove it."
+                f"{describe(received)} does not decode as an image "
+                f"({raised[1] if raised else cause(error)}): replace or remove it."
             ) from error
         except _UNREADABLE as error:
             raise ValueError(

@@ -70,7 +70,7 @@ def test_image_that_does_not_decode_is_named():
     encoded = [tf.io.encode_png(random_images(4, 4, 3)).numpy()] * 3
     encoded[1] = b"no image"
     elements = tf.data.Dataset.from_tensor_slices((np.arange(3), np.arange(3), encoded))
-    with pytest.raises(ValueError, match=r"image 1 does not decode as an image: replace"):
+    with pytest.raises(ValueError, match=r"image 1 does not decode as an image .*: replace"):
         decoding.collect_images(
             elements,
             3,

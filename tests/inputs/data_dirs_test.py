@@ -126,9 +126,7 @@ class TestDataDir:
     def test_capitals_that_tfds_takes(self, tmp_path):
         prepared.write(tmp_path / "mnist_data", "mnist/3.0.1")
         for name in ("mnist", "MNIST"):
-            found = given(refusal(name, tmp_path), "data_dir")
-            assert found == str(tmp_path / "mnist_data")
-            assert images.load_images(name, 2, 0, data_dir=found).num_classes == 3
+            assert given(refusal(name, tmp_path), "data_dir") == str(tmp_path / "mnist_data")
 
     def test_features_that_tfds_cannot_make(self, data_dir):
         file = data_dir / "dots" / "1.0.0" / "features.json"
