@@ -5,13 +5,13 @@
 Labels are read for it, images are not.
 """
 
-import difflib
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from nngp_tf.data import names as names_lib
 from nngp_tf.data import splits
 
 # Names that an error message lists at most.
@@ -65,6 +65,7 @@ def _restrict_split(split: splits.Split, new_labels: np.ndarray) -> splits.Split
         size=len(kept),
         read=read,
         read_labels=lambda: labels[kept],
+        describe=lambda i: split.describe(kept[i]),
     )
 
 
@@ -121,7 +122,7 @@ def _find(entry: Any, index_of: dict[str, int], source_name: str) -> int:
         if entry in index_of:
             return index_of[entry]
         names = list(index_of)
-        close = difflib.get_close_matches(entry, names)
+        close = names_lib.nearest(entry, names)
         listed = ", ".join(close or names[:_LISTED])
         if close:
             listed = f"close to it are {listed}"

@@ -1,11 +1,18 @@
 """Selected images out of a `tf.data` pipeline into one array."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from nngp_tf.data import preprocessing as preprocessing_lib
+
+_UNREADABLE = (
+    tf.errors.FailedPreconditionError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+)
 
 
 def collect_images(
@@ -33,8 +40,8 @@ def collect_images(
       Images [count, H, W, C] of the dtype and scale of `preprocessing`, and labels [count], int64.
 
     Raises:
-      ValueError: If an image does not decode, `elements` ends early or is damaged, or images
-        differ in size and are not resized.
+      ValueError: If an image cannot be read or does not decode, `elements` ends early or is
+        damaged, or images differ in size and are not resized.
     """
 
     def to_pixels(position, label, payload):
@@ -48,11 +55,18 @@ def collect_images(
     for received in range(count):
         try:
             position, label, pixels = next(iterator)
+        # Elements come in order, errors too: the first one missing is the one that failed.
         except tf.errors.InvalidArgumentError as error:
-            # Elements come in order, errors too: the first one missing is the one that failed.
+            # What a Python function in the pipeline raised stands before its traceback.
+            raised = re.search("ValueError: (.*)", error.message)
             raise ValueError(
-                f"{describe(received)} does not decode as a JPEG, PNG, BMP or GIF image: "
-                "replace or remove it."
+                f"{describe(received)} does not decode as an image "
+                f"({raised[1] if raised else cause(error)}): replace or remove it."
+            ) from error
+        except _UNREADABLE as error:
+            raise ValueError(
+                f"{describe(received)} cannot be read ({cause(error)}): "
+                "see that all files of the data set are there and may be read."
             ) from error
         except (StopIteration, tf.errors.DataLossError) as error:
             raise ValueError(
@@ -62,14 +76,23 @@ def collect_images(
         if images is None:
             images = np.empty((count, *pixels.shape), pixels.dtype)
         if pixels.shape != images.shape[1:]:
-            raise ValueError(
-                f"{describe(received)} is {_in_words(pixels.shape)} where the images before are "
-                f"{_in_words(images.shape[1:])}: give image_size to resize them all."
-            )
+            raise size_error(describe(0), images.shape[1:], describe(received), pixels.shape)
         images[position] = pixels
         labels[position] = label
     return images, labels
 
 
-def _in_words(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape)
+def size_error(
+    name: str, shape: tuple[int, ...], other_name: str, other_shape: tuple[int, ...]
+) -> ValueError:
+    """Return the error that names two images of different shapes [H, W, C]."""
+    return ValueError(
+        f"{name} has {shape[0]}x{shape[1]} pixels and {other_name} has "
+        f"{other_shape[0]}x{other_shape[1]} (height x width), expected one size: "
+        "give image_size to resize them all."
+    )
+
+
+def cause(error: tf.errors.OpError) -> str:
+    """Return the first line of an error of TensorFlow's without the node that raised it."""
+    return re.sub(r"^\{\{.*?\}\} ?", "", error.message.strip().splitlines()[0])

@@ -36,5 +36,7 @@ def open_digits() -> splits.Source:
         )
 
     names = tuple(str(name) for name in digits.target_names)
-    train = splits.Split("the data set 'digits'", len(labels), read, labels.copy)
+    train = splits.Split(
+        "the data set 'digits'", len(labels), read, labels.copy, lambda i: f"digit {i}"
+    )
     return splits.Source("digits", names, 3, train)

@@ -4,81 +4,112 @@ import os
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from nngp_tf.data import decoding, splits
+from nngp_tf.data import class_folders, decoding, image_files, places, splits
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-_TEST_FOLDERS = ("test", "val", "validation")
+# Names that a warning lists at most.
+_LISTED = 3
 
 
 def open_folder(path: str) -> splits.Source:
     """Find the images of a directory.
 
     Its folders are the classes, by sorted name, and the images of a class come by sorted name. If
-    it has folders `train` and `test` (or `val`, `validation`) which themselves hold folders, these
-    are the splits and the classes are those of `train`. Grey images become RGB, transparency is
-    dropped, and of an animation the first frame is taken. Hidden folders are skipped.
+    it has folders `train` and `test` (or `val`, `validation`, `valid`) which themselves hold
+    folders, these are the splits and the classes are those of `train`. What is read is every kind
+    of image that Pillow decodes; see `image_files.decode` for how it becomes RGB. Hidden files and
+    folders are skipped, and files that are no images with a warning.
 
     Args:
       path: The directory, gs:// included.
 
     Raises:
-      ValueError: If `path` is no directory, has fewer than two classes or a class without images,
-        or its test split has a class which `train` lacks.
+      ValueError: If `path` is no directory, has fewer than two classes or a class without images
+        or with an image of a kind that is not read, or its test split has a class which `train`
+        lacks.
     """
     if not tf.io.gfile.isdir(path):
+        kind = "is a file" if tf.io.gfile.exists(path) else "does not exist"
         raise ValueError(
-            f"There is no directory {path}: "
-            "give one that holds a folder of images per class, or the name of a TFDS data set."
+            f"There is no directory {path}, it {kind}: {places.near_images(path)}, "
+            "or give the name of a TFDS data set."
         )
-    folders = _folders(path)
-    train_path, test_path = path, None
-    if "train" in folders and _folders(os.path.join(path, "train")):
-        tests = [os.path.join(path, name) for name in _TEST_FOLDERS if name in folders]
-        test_path = next((test for test in tests if _folders(test)), None)
-        # A class may be called `train`: alone or beside a test split it is a split.
-        if test_path or folders == ["train"]:
-            train_path = os.path.join(path, "train")
-
-    class_names = _folders(train_path)
+    train_path, test_path = class_folders.find_splits(path)
+    class_names = class_folders.folders(train_path)
+    if class_names and {"train", *class_folders.TEST_FOLDERS}.issuperset(class_names):
+        raise ValueError(
+            f"{path} holds splits ({', '.join(class_names)}), expected train, and a test split if "
+            f"it has one, with a folder per class in each: {places.near_images(path)}."
+        )
     if len(class_names) < 2:
         raise ValueError(
             f"{train_path} holds {len(class_names)} class folders, expected at least 2: "
-            f"put the images into one folder per class ({', '.join(_SUFFIXES)})."
+            f"{places.near_images(path)}."
         )
+
+    def find_test():
+        if test_path:
+            return _split(test_path, class_names, path)
+        if whole := places.directory_of_split(path):
+            raise ValueError(
+                f"{path} is one split of the images and has no test split of its own: give "
+                f"{whole}, which holds both."
+            )
+        return None
+
     return splits.Source(
         name=path,
         class_names=tuple(class_names),
         channels=3,
-        train=_split(train_path, class_names),
-        find_test=lambda: _split(test_path, class_names) if test_path else None,
+        train=_split(train_path, class_names, path),
+        find_test=find_test,
     )
 
 
-def _split(path: str, class_names: list[str]) -> splits.Split:
-    """List the images of the classes in `path`; a class may be missing from it."""
-    unknown = [name for name in _folders(path) if name not in class_names]
+def _split(path: str, class_names: list[str], dataset: str) -> splits.Split:
+    """List the images of the classes in `path`, of the data set that the user named `dataset`.
+
+    A class may be missing from it.
+    """
+    unknown = [name for name in class_folders.folders(path) if name not in class_names]
     if unknown:
         raise ValueError(
             f"{path} has a folder {unknown[0]!r} which the training images lack: "
             "both splits need the same classes."
         )
     paths, labels = [], []
+    skipped = [os.path.join(path, name) for name in class_folders.images(path)]
     for label, name in enumerate(class_names):
         folder = os.path.join(path, name)
         if not tf.io.gfile.isdir(folder):
             continue
-        images = _images(folder)
+        images, other_images, others = image_files.sort_names(tf.io.gfile.listdir(folder))
+        if other_images:
+            raise ValueError(
+                f"{os.path.join(folder, other_images[0])} is an image of a kind that is not read, "
+                f"one of {len(other_images)} in {folder}: convert to PNG or JPEG, or remove."
+            )
         if not images:
             raise ValueError(
-                f"The class folder {folder} holds no image, expected files with the suffixes "
-                f"{', '.join(_SUFFIXES)}: add some or remove the folder."
+                f"The class folder {folder} holds no image, expected files such as 0.jpg or "
+                f"0.png: {places.near_images(dataset)}, or remove the folder."
             )
         paths += [os.path.join(folder, file) for file in images]
         labels += [label] * len(images)
+        skipped += [os.path.join(folder, file) for file in others]
+    if skipped:
+        logging.warning(
+            "%s: skipped %d files that are no images of a class: %s",
+            path,
+            len(skipped),
+            ", ".join(skipped[:_LISTED]) + (", ..." if len(skipped) > _LISTED else ""),
+        )
     # Python's strings, since NumPy's own take four bytes a character of the longest.
     paths, labels = np.array(paths, object), np.array(labels, np.int64)
-    return splits.Split(path, len(paths), _reader(paths, labels), labels.copy)
+    return splits.Split(
+        path, len(paths), _reader(paths, labels), labels.copy, lambda i: str(paths[i])
+    )
 
 
 def _reader(paths: np.ndarray, labels: np.ndarray) -> splits.ReadFn:
@@ -100,24 +131,6 @@ def _reader(paths: np.ndarray, labels: np.ndarray) -> splits.ReadFn:
 
 
 def _decode_file(path: tf.Tensor) -> tf.Tensor:
-    pixels = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    pixels = tf.numpy_function(image_files.decode, [tf.io.read_file(path)], tf.uint8)
     pixels.set_shape([None, None, 3])
     return pixels
-
-
-def _folders(path: str) -> list[str]:
-    """Return the sorted names of the folders in `path`."""
-    names = []
-    for name in tf.io.gfile.listdir(path):
-        # Object stores end the names of folders with a slash, which spares asking for each.
-        if name.startswith(".") or name.lower().endswith(_SUFFIXES):
-            continue
-        if name.endswith("/") or tf.io.gfile.isdir(os.path.join(path, name)):
-            names.append(name.rstrip("/"))
-    return sorted(names)
-
-
-def _images(path: str) -> list[str]:
-    """Return the sorted names of the image files in `path`."""
-    names = tf.io.gfile.listdir(path)
-    return sorted(n for n in names if n.lower().endswith(_SUFFIXES) and not n.startswith("."))

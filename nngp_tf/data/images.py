@@ -12,6 +12,7 @@ from nngp_tf.data import (
     balance,
     checks,
     class_subsets,
+    decoding,
     labels,
     sources,
     splits,
@@ -83,10 +84,11 @@ def load_images(
       dataset: What to load.
         "digits": scikit-learn's 1,797 digits as 32x32 RGB, which need no download.
         A TFDS classification data set by name: "cifar10", "imagenet_resized/32x32".
-        A directory with one folder of JPEG, PNG, BMP or GIF files per class, or with `train` and
-        `test` (`val`, `validation`) folders of such folders: an absolute path, one that starts
-        with a dot, a URL such as gs://, or a relative path that exists. A bare name is a directory
-        only where no `data_dir` is given. One version of a prepared TFDS data set will do, too.
+        A directory with one folder of images per class (JPEG, PNG, WebP, TIFF and what else Pillow
+        decodes), or with `train` and `test` (`val`, `validation`, `valid`) folders of such folders:
+        an absolute path, one that starts with a dot, a URL such as gs://, or a relative path that
+        exists. A bare name is a directory only where no `data_dir` is given. One version of a
+        prepared TFDS data set will do, too.
       num_train: N, at least 1.
       num_test: T; 0 for leave-one-out, which needs no test images.
       seed: 0..2**32 - 1, chooses the images.
@@ -254,9 +256,12 @@ def _read_from_splits(
     x_train, y_train = read[0]
     x_test, y_test = read[1] if num_test else (x_train[:0].copy(), y_train[:0].copy())
     if x_test.shape[1:] != x_train.shape[1:]:
-        raise ValueError(
-            f"Training images have shape {list(x_train.shape[1:])} and test images "
-            f"{list(x_test.shape[1:])}: give image_size to resize them all."
+        (_, _, train), (_, _, test) = wanted
+        raise decoding.size_error(
+            train.describe(chosen[0][0]),
+            x_train.shape[1:],
+            test.describe(chosen[1][0]),
+            x_test.shape[1:],
         )
     return x_train, y_train, x_test, y_test
 

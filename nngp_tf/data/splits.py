@@ -21,12 +21,14 @@ class Split:
         images [K, H, W, C] and labels [K], int64, in the order of the indices.
       read_labels: Returns the labels of all images [size], int64; decodes none of them, but may
         have to go through the files.
+      describe: Takes an index; returns that image in words, for error messages.
     """
 
     description: str
     size: int
     read: ReadFn
     read_labels: Callable[[], np.ndarray]
+    describe: Callable[[int], str]
 
 
 def _no_test() -> None:

@@ -1,24 +1,31 @@
 """Classification data sets of TensorFlow Datasets (TFDS)."""
 
-import difflib
 import os
 import re
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
-from nngp_tf.data import decoding, manual_download, splits
+from nngp_tf.data import decoding, manual_download, names, places, splits
 
 # Labels that are handed over at a time.
 _LABEL_BATCH = 1024
+# What TFDS raises for a name it does not know, and for files that are damaged.
+_UNREADABLE = (ValueError, AssertionError, OSError, json_format.Error)
 _TEST_SPLITS = ("test", "validation", "val", "valid")
+# What the field calls data sets that have another name in TFDS.
+_FIELD_NAMES = {
+    **{f"imagenet{side}x{side}": f"imagenet_resized/{side}x{side}" for side in (32, 64, 16, 8)},
+    **dict.fromkeys(("imagenet1k", "ilsvrc", "ilsvrc2012"), "imagenet2012"),
+}
 
 
 def is_prepared_directory(path: str) -> bool:
     """Tell whether `path` is one version of a prepared data set, e.g. .../cifar10/3.0.2."""
-    files = ("dataset_info.json", "features.json")
-    return all(tf.io.gfile.exists(os.path.join(path, file)) for file in files)
+    version = places.read_version(path)
+    return version is not None and not version.missing
 
 
 def open_directory(path: str) -> splits.Source:
@@ -27,7 +34,14 @@ def open_directory(path: str) -> splits.Source:
     Raises:
       ValueError: If it is not a data set of labelled images.
     """
-    return _source(tfds.builder_from_directory(path))
+    try:
+        builder = tfds.builder_from_directory(path)
+    except (*_UNREADABLE, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"TFDS cannot read the data set in {path} ({_first_line(error)}): "
+            "copy it again with all of its files, or prepare it anew."
+        ) from error
+    return _source(builder)
 
 
 def open_by_name(name: str, data_dir: str | None, download: bool) -> splits.Source:
@@ -41,16 +55,16 @@ def open_by_name(name: str, data_dir: str | None, download: bool) -> splits.Sour
 
     Raises:
       ValueError: If TFDS does not know the name, nothing is prepared under it and `download` is
-        False, or it is not a data set of labelled images.
+        False, or it is not a data set of labelled images. Names the names or the directory nearby
+        that look right.
     """
     if data_dir is not None and is_prepared_directory(data_dir):
-        builder = tfds.builder_from_directory(data_dir)
-        if builder.name != re.split("[/:]", name)[0]:
-            raise ValueError(
-                f"data_dir={data_dir} holds the data set {builder.name!r}, not {name!r}: "
-                "name that one, or give the directory above."
-            )
-        return _source(builder)
+        return _open_version(name, data_dir)
+    if data_dir is not None and tf.io.gfile.exists(data_dir) and not tf.io.gfile.isdir(data_dir):
+        raise ValueError(
+            f"data_dir={data_dir} is a file, expected the directory of prepared data sets, "
+            f"{_near(name, data_dir) or 'such as ~/tensorflow_datasets: correct it'}."
+        )
     if re.search(":[A-Za-z]", name) and not download:
         raise ValueError(
             f"TFDS looks up {name!r} over the network: "
@@ -61,15 +75,36 @@ def open_by_name(name: str, data_dir: str | None, download: bool) -> splits.Sour
         # A data set prepared by another release of TFDS may have another version than its code.
         builder = _builder(f"{name}:*.*.*", data_dir, fallback=builder)
     if not builder.is_prepared():
-        if manual_download.is_manual(builder):
+        # TFDS takes MNIST for mnist.
+        named = builder.name + name[len(_parts(name)[0]) :]
+        near = None if download else _near(named, data_dir)
+        if near is None and manual_download.is_manual(builder):
             manual_download.check_files(builder)
         if not download:
+            if near is None:
+                prepared = ", ".join(places.prepared_names(_expanded(data_dir)))
+                near = f"where {prepared or 'nothing'} is prepared: "
+                near += "pass the data_dir that holds it, or download=True to fetch it"
             raise ValueError(
-                f"The TFDS data set {name!r} is not prepared, looked in {builder.data_dir}: "
-                "pass the data_dir that holds it, or download=True to fetch it."
+                f"The TFDS data set {_called(builder)!r} is not prepared, looked in "
+                f"{builder.data_dir}, {near}."
             )
         builder.download_and_prepare()
     return _source(builder)
+
+
+def _open_version(name: str, directory: str) -> splits.Source:
+    """Open a version by its directory, and check that it is of the data set called `name`."""
+    source = open_directory(directory)
+    base, config, version = _parts(name)
+    has = source.name.split("/")
+    fits = version.replace(".", r"\.").replace("*", r"\d+") if version else ".*"
+    if has[0] != base or (config and config not in has[1:-1]) or not re.fullmatch(fits, has[-1]):
+        raise ValueError(
+            f"data_dir={directory} holds the data set {source.name!r}, not {name!r}: "
+            "name that one, or give the directory above all of its name."
+        )
+    return source
 
 
 def _builder(
@@ -78,21 +113,59 @@ def _builder(
     """Return TFDS's builder; where there is none, `fallback` or else a one-sentence error."""
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except (ValueError, AssertionError) as error:
+    except _UNREADABLE as error:
         if fallback is not None:
             return fallback
-        # TFDS puts the call it failed in before the colon.
-        reason = str(error).strip().splitlines()[0].rpartition('}": ')[2].rstrip(".")
-        if isinstance(error, tfds.core.DatasetNotFoundError):
-            close = difflib.get_close_matches(
-                name, tfds.list_builders(with_community_datasets=False)
-            )
-            reason = f"close names: {', '.join(close)}" if close else "no name is close"
+        start = f"{name!r} is neither a directory nor a data set that TFDS can open from"
+        place = data_dir or "its default data_dir"
+        if near := _near(name, data_dir):
+            raise ValueError(f"{start} {place}, {near}.") from error
+        offered = _nearest_names(name, data_dir)
+        reason = f"close names: {', '.join(offered)}" if offered else "no name is close"
+        if not isinstance(error, tfds.core.DatasetNotFoundError) and _parts(name)[0] in offered:
+            # TFDS puts the call it failed in before the colon.
+            reason = _first_line(error).rpartition('}": ')[2].rstrip(".")
         raise ValueError(
-            f"{name!r} is neither a directory nor a data set that TFDS can open from "
-            f"{data_dir or 'its default data_dir'} ({reason}): correct the name or the data_dir, "
+            f"{start} {place} ({reason}): correct the name or the data_dir, "
             f"or write a directory of images as a path (./{name})."
         ) from error
+
+
+def _nearest_names(name: str, data_dir: str | None) -> list[str]:
+    """Return names of data sets most like one that TFDS cannot open, those in `data_dir` first."""
+    base, config, _ = _parts(name)
+    known = tfds.list_builders(with_community_datasets=False)
+    if base in known:
+        configs = tfds.builder_cls(base).builder_configs if config else ()
+        return names.nearest(f"{base}/{config}", [f"{base}/{other}" for other in configs]) or [base]
+    prepared = places.prepared_names(_expanded(data_dir))
+    found = names.nearest(base, ["digits", *known], first=[*prepared, *_FIELD_NAMES])
+    return list(dict.fromkeys(_FIELD_NAMES.get(one, one) for one in found))
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Return the data set, configuration and version of a name, "" for what it leaves out."""
+    return re.fullmatch("([^/:]*)/?([^:]*):?(.*)", name, re.DOTALL).groups()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _called(builder: tfds.core.DatasetBuilder) -> str:
+    """Return the name of a data set with its configuration, without its version."""
+    config = builder.builder_config
+    return f"{builder.name}/{config.name}" if config else builder.name
+
+
+def _expanded(data_dir: str | None) -> str:
+    """Return `data_dir`, or TFDS's default where it is None, as a path from the root on."""
+    return places.absolute(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
+
+
+def _near(name: str, data_dir: str | None) -> str | None:
+    """Say where the data set lies near `data_dir`, None where it does not."""
+    return places.near_data_set(name, _expanded(data_dir))
 
 
 def _source(builder: tfds.core.DatasetBuilder) -> splits.Source:
@@ -172,7 +245,7 @@ def _split(builder: tfds.core.DatasetBuilder, name: str) -> splits.Split:
         labels, cause = [], None
         try:
             labels.extend(batches.as_numpy_iterator())
-        except tf.errors.DataLossError as error:
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
             cause = error
         if cause or sum(map(len, labels)) != size:
             raise ValueError(
@@ -181,7 +254,9 @@ def _split(builder: tfds.core.DatasetBuilder, name: str) -> splits.Split:
             ) from cause
         return np.concatenate([np.zeros(0, np.int64), *labels])
 
-    return splits.Split(description, size, read, read_labels)
+    return splits.Split(
+        description, size, read, read_labels, lambda i: f"image {i} of {description}"
+    )
 
 
 def _encoded(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:

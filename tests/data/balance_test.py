@@ -10,7 +10,7 @@ NAMES = ("ant", "bee", "cat")
 
 
 def split(labels=LABELS):
-    return splits.Split("the drawer", len(labels), None, labels.copy)
+    return splits.Split("the drawer", len(labels), None, labels.copy, "sock {}".format)
 
 
 def test_labels_of_a_split_with_enough_of_every_class():

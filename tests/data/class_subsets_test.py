@@ -16,7 +16,13 @@ def split(name):
     def read(indices, preprocessing):
         return indices.astype(preprocessing.dtype).reshape(-1, 1, 1, 1), LABELS[name][indices]
 
-    return splits.Split(f"the {name} split of animals", len(LABELS[name]), read, LABELS[name].copy)
+    return splits.Split(
+        f"the {name} split of animals",
+        len(LABELS[name]),
+        read,
+        LABELS[name].copy,
+        f"animal {{}} of {name}".format,
+    )
 
 
 SOURCE = splits.Source("animals", NAMES, 1, split("train"), lambda: split("test"))
@@ -34,6 +40,7 @@ def test_images_of_the_chosen_classes_in_their_order():
     assert images.dtype == np.float16
     np.testing.assert_array_equal(images.ravel(), [3, 0, 18])
     np.testing.assert_array_equal(labels, [0, 1, 0])
+    assert source.train.describe(7) == "animal 18 of train"
 
 
 def test_test_split_is_restricted_alike():

@@ -59,7 +59,7 @@ def test_enlarging_is_bilinear():
 
 def test_sizes_that_differ_need_image_size():
     images = [random_images(8, 8, 3), random_images(8, 8, 3), random_images(6, 9, 3)]
-    message = "image 2 is 6x9x3 where the images before are 8x8x3: give image_size"
+    message = "image 0 has 8x8 pixels and image 2 has 6x9 .*: give image_size"
     with pytest.raises(ValueError, match=message):
         collect(images)
     pixels, _ = collect(images, image_size=(4, 5))
@@ -70,7 +70,7 @@ def test_image_that_does_not_decode_is_named():
     encoded = [tf.io.encode_png(random_images(4, 4, 3)).numpy()] * 3
     encoded[1] = b"no image"
     elements = tf.data.Dataset.from_tensor_slices((np.arange(3), np.arange(3), encoded))
-    with pytest.raises(ValueError, match="image 1 does not decode as a JPEG, PNG, BMP or GIF"):
+    with pytest.raises(ValueError, match=r"image 1 does not decode as an image .*: replace"):
         decoding.collect_images(
             elements,
             3,

@@ -1,6 +1,9 @@
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from nngp_tf.data import image_folders
 from nngp_tf.data.preprocessing import Preprocessing
@@ -17,7 +20,7 @@ def write(path, shape=(6, 6, 3)):
     encoded = ENCODERS[path.suffix](image)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded.numpy())
-    return tf.io.decode_image(encoded, channels=3).numpy()
+    return np.asarray(Image.open(io.BytesIO(encoded.numpy())).convert("RGB"))
 
 
 def read(split):
@@ -74,7 +77,7 @@ def test_bmp_and_first_frame_of_gif(tmp_path):
     np.testing.assert_array_equal(pixels[:, 0, 0], [[30, 20, 10], [0, 255, 0]])
 
 
-@pytest.mark.parametrize("test_name", ["test", "val", "validation"])
+@pytest.mark.parametrize("test_name", ["test", "val", "validation", "valid"])
 def test_split_folders(tmp_path, test_name):
     for split, count in (("train", 3), (test_name, 2)):
         for name in ("a", "b", "c"):
@@ -117,7 +120,7 @@ def test_file_that_does_not_decode_is_named(tmp_path, content):
     bad.write_bytes(bad.read_bytes()[:60] if content == "truncated" else content)
     with pytest.raises(ValueError, match="does not decode") as error:
         read(image_folders.open_folder(str(tmp_path)).train)
-    assert str(error.value).startswith(f"{bad} does not decode as a JPEG, PNG, BMP or GIF image")
+    assert str(error.value).startswith(f"{bad} does not decode as an image (")
     assert "\n" not in str(error.value)
 
 

@@ -3,9 +3,9 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from nngp_tf.data import sources
+from tests.data import prepared as prepared_lib
 
 pytestmark = pytest.mark.fast
 
@@ -27,28 +27,7 @@ def folder(tmp_path):
 @pytest.fixture
 def prepared(tmp_path):
     """One version of a TFDS data set `nngp_tf_dots` of three classes; no code belongs to it."""
-    directory = tmp_path / "tensorflow_datasets" / "nngp_tf_dots" / "1.0.0"
-    directory.mkdir(parents=True)
-    identity = tfds.core.DatasetIdentity(
-        name="nngp_tf_dots",
-        version=tfds.core.Version("1.0.0"),
-        data_dir=str(directory),
-        module_name=__name__,
-    )
-    features = {
-        "image": tfds.features.Image(shape=(2, 2, 3), encoding_format="png"),
-        "label": tfds.features.ClassLabel(names=["x", "y", "z"]),
-    }
-    info = tfds.core.DatasetInfo(
-        builder=identity,
-        features=tfds.features.FeaturesDict(features),
-        supervised_keys=("image", "label"),
-    )
-    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=10)
-    writer.initialize_splits(["train"])
-    writer.add_examples({"train": [{"image": np.zeros((2, 2, 3), np.uint8), "label": 2}]})
-    writer.close_all()
-    return directory
+    return prepared_lib.write(tmp_path / "tensorflow_datasets", "nngp_tf_dots/1.0.0")
 
 
 def test_digits_are_built_in(tmp_path, monkeypatch):
@@ -95,7 +74,7 @@ def test_bare_name_is_the_data_sets_where_data_dir_is_given(prepared, folder, mo
         ("/no/such/place", "There is no directory /no/such/place"),
         (pathlib.Path("nowhere"), "There is no directory nowhere"),
         # A slash alone may belong to the configuration of a TFDS data set.
-        ("imagenet_resized/9x9", "BuilderConfig 9x9 not found"),
+        ("imagenet_resized/9x9", "close names: imagenet_resized/8x8"),
         ("digit", "'digit' is neither a directory nor a data set that TFDS can open"),
     ],
 )

@@ -17,7 +17,7 @@ def read(indices, preprocessing):
     return images, LABELS[indices]
 
 
-SPLIT = splits.Split("four squares", 4, read, LABELS.copy)
+SPLIT = splits.Split("four squares", 4, read, LABELS.copy, "square {}".format)
 
 
 def test_a_split_is_read_by_index():
