@@ -39,6 +39,32 @@ class Network:
     make_step: Callable
 
 
+def input_spec(model: keras.Model | Nasbench101Network | MnasNetwork) -> arguments.InputSpec:
+    """Return what a model or network takes, as far as it says.
+
+    Raises:
+      ValueError: If it takes several inputs.
+    """
+    if isinstance(model, Nasbench101Network | MnasNetwork):
+        return arguments.InputSpec(model.input_shape, "float32")
+    if not isinstance(model, keras.Model):
+        return arguments.InputSpec()
+    layers = model._flatten_layers(include_self=False)
+    has_embedding = any(isinstance(layer, keras.layers.Embedding) for layer in layers)
+    # Subclassed models have no symbolic inputs.
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        return arguments.InputSpec(takes_tokens=has_embedding)
+    if len(inputs) > 1:
+        raise ValueError(
+            f"model {model.name!r} has {len(inputs)} inputs, expected one: wrap it in a model of "
+            "one"
+        )
+    shape = tuple(inputs[0].shape)[1:]
+    # Keras takes tokens [N, T] as floating point too where nothing else is said.
+    return arguments.InputSpec(shape, inputs[0].dtype, has_embedding and len(shape) == 1)
+
+
 def resolve(
     model: keras.Model | Nasbench101Network | MnasNetwork,
     images: np.ndarray,
@@ -61,18 +87,20 @@ def resolve(
                 f"feature_layer of a {type(model).__name__} must be {FEATURE_LAYER!r}, got "
                 f"{feature_layer!r}: build() its model to take another layer"
             )
-        arguments.check_input_shape(model.input_shape, images)
         if dtype != "float64":
             return _shared(model, batch_norm, dtype, strategy)
         model = model.build(dtype)
     model = features(model, feature_layer)
-    _check_inputs(model, images)
+    _check_built(model)
+    _check_data_format(model, images.shape[1:])
     try:
         model = precision.in_compute_dtype(model, dtype)
     except ValueError as error:
         if compute_dtype is not None:
             raise
         logging.warning("features in the model's own precision: %s", error)
+    if precision.device_type(strategy) == "CPU":
+        _check_runs_channels_first(model, images)
     output_dtype = "float64" if dtype == "float64" else "float32"
     program = FeatureProgram(model, batch_norm, output_dtype)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
@@ -90,17 +118,48 @@ def _shared(network, batch_norm, dtype, strategy):
     return Network(MnasFamily(batch_norm, dtype), inputs, functools.partial(MnasStep, kinds))
 
 
-def _check_inputs(model, images):
+def _check_built(model):
     if not model.built:
         raise ValueError(
             f"model {model.name!r} is not built, so it has no variables to draw: call it once on a "
-            "batch of images"
+            "batch"
         )
-    inputs = getattr(model, "inputs", None) or [None]
-    if len(inputs) > 1:
+
+
+def _channels_first(model):
+    """List the layers that take channels first."""
+    layers = model._flatten_layers(include_self=False)
+    return [x for x in layers if getattr(x, "data_format", None) == "channels_first"]
+
+
+def _check_data_format(model, shape):
+    """Refuse a model that takes images of a common kind, channels last, for channels first.
+
+    It is what Keras builds without a word where its configuration says channels first. An image of
+    more than four channels and at most four columns is not meant.
+    """
+    if len(shape) != 3 or shape[-1] not in (1, 3, 4) or min(shape[:2]) <= 4:
+        return
+    for layer in _channels_first(model):
+        built = (layer.get_build_config() or {}).get("input_shape") or ()
+        # Layers behind others that keep the shape read the images too.
+        if tuple(built[1:]) == tuple(shape):
+            raise ValueError(
+                f"layer {layer.name!r} takes the images, {list(shape)}, channels first, as "
+                f"{shape[0]} channels of {shape[1]} x {shape[2]} pixels: build the model with "
+                "data_format='channels_last', or in a Keras configured so"
+            )
+
+
+def _check_runs_channels_first(model, images):
+    """Run one image where some CPUs lack the operations."""
+    layers = _channels_first(model)
+    if not layers:
+        return
+    try:
+        model(np.asarray(images[:1], np.float32), training=False)
+    except tf.errors.OpError as error:
         raise ValueError(
-            f"model {model.name!r} has {len(inputs)} inputs, expected one, the images: wrap it in "
-            "a model of one"
-        )
-    if inputs[0] is not None:
-        arguments.check_input_shape(tuple(inputs[0].shape), images)
+            f"layer {layers[0].name!r} takes channels first, which this CPU does not compute "
+            f"({str(error).splitlines()[0]}): build the model with data_format='channels_last'"
+        ) from error

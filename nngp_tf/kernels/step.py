@@ -188,7 +188,8 @@ class Round:
 
 def _widened(images):
     """Return images in float32, if they are of half precision."""
-    return tf.cast(images, tf.float32) if images.dtype.size < 4 else images
+    is_half = images.dtype.is_floating and images.dtype.size < 4
+    return tf.cast(images, tf.float32) if is_half else images
 
 
 def all_reduce(context: tf.distribute.ReplicaContext, values: Any) -> Any:

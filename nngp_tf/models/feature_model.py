@@ -44,8 +44,8 @@ def features(model: keras.Model, layer: str | None = FEATURE_LAYER) -> keras.Mod
     if shape is not None and (not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None):
         where = "the model's output" if layer is None else f"the output of layer {layer!r}"
         raise ValueError(
-            f"{where} has shape {shape}, but features must be [N, C]: name a layer after the "
-            "global pooling"
+            f"{where} has shape {shape}, but features must be [N, C]: name a layer whose output is "
+            "one vector an input, after the global pooling say"
         )
     return cut
 
@@ -55,7 +55,7 @@ def _output(model, path, parents=""):
     name, _, rest = path.partition("/")
     operation, number = _operation(model, name)
     if operation is None:
-        raise _unknown(model, parents + path)
+        raise _unknown(model, path, parents)
     calls = _calls(model, operation)
     if number is None and len(calls) == 1:
         number = 0
@@ -96,12 +96,13 @@ def _paths(model) -> Iterator[str]:
             yield from (f"{operation.name}/{path}" for path in _paths(operation))
 
 
-def _unknown(model, path):
+def _unknown(model, path, parents):
     paths = list(_paths(model))
     name = path.rpartition("/")[2]
     near = [each for each in paths if each.rpartition("/")[2] == name]
     near = near or difflib.get_close_matches(path, paths)
-    guess = f"did you mean {' or '.join(map(repr, near[:3]))}? Or " if near else ""
+    near = " or ".join(repr(parents + each) for each in near[:3])
+    guess = f"did you mean {near}? Or " if near else ""
     return ValueError(
         f"model {model.name!r} has no layer named {path!r}: {guess}name the layer whose output is "
         f"the feature vector (its last layers are {', '.join(x.name for x in model.layers[-4:])})"
