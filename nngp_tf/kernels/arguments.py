@@ -97,12 +97,16 @@ def _check_shape(name, x, wanted):
     if fits(x.shape):
         fix = f"give a batch, {name}[None] for one input"
     elif len(one) > 1 and fits((one[-1], *one[:-1])):
+        # As of `load_images`.
         fix = (
-            "the model is built channels first, while load_images gives channels last: transpose "
-            f"with np.moveaxis({name}, -1, 1)"
+            "the model is built channels first and the inputs are channels last: transpose with "
+            f"np.moveaxis({name}, -1, 1)"
         )
     elif len(one) > 1 and fits((*one[1:], one[0])):
-        fix = f"the model is built channels last: transpose with np.moveaxis({name}, 1, -1)"
+        fix = (
+            "the model is built channels last and the inputs are channels first: transpose with "
+            f"np.moveaxis({name}, 1, -1)"
+        )
     else:
         fix = "build it for that shape, or reshape or resize the inputs"
     takes = ", ".join(map(str, ["N", *wanted]))

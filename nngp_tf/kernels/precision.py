@@ -74,6 +74,8 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         )
 
     last = model.layers[-1]
+    while isinstance(last, keras.Model) and last.layers:
+        last = last.layers[-1]
     policy = policy_name(compute_dtype)
     compute_of_last = "float64" if compute_dtype == "float64" else "float32"
 

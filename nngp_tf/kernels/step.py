@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -95,8 +96,13 @@ def trace_step(step: Callable, *arguments: Any) -> None:
     """
     try:
         step.get_concrete_function(*arguments)
-    except (AttributeError, TypeError, tf.errors.InvalidArgumentError) as error:
-        raise ValueError(f"the network does not run on these images: {error}") from error
+    except (AttributeError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        # Keras puts what a layer says between the layer's name and its arguments.
+        said = re.search("^Exception encountered when calling .*?\n\n(.*)", str(error))
+        if said is None and isinstance(error, ValueError):
+            raise
+        sentence = re.sub("\x1b\\[\\dm", "", said[1] if said else str(error))
+        raise ValueError(f"the network does not run on these inputs: {sentence}") from error
 
 
 class Round:
