@@ -69,7 +69,6 @@ def _output(model, path, parents=""):
         raise _without_graph(inner, rest)
     output = _output(inner, rest, f"{parents}{name}/")
     cut = keras.Model(_graph(inner).input, output, name=f"{inner.name}_features")
-    # With `training=False`, say, where the inner model was called so.
     return cut(*call.arguments.args, **call.arguments.kwargs)
 
 
