@@ -58,7 +58,8 @@ def build_mnas(
     check_sizes(network, input_shape, num_classes, width_multiplier, dropout_rate)
     policy = keras.dtype_policies.get(dtype_policy or keras.config.dtype_policy())
 
-    images = keras.Input(tuple(input_shape), name="images")
+    input_dtype = "float64" if policy.compute_dtype == "float64" else "float32"
+    images = keras.Input(tuple(input_shape), dtype=input_dtype, name="images")
     filters = mnas.round_filters(network.stem_filters, width_multiplier)
     x = _conv_bn_relu(images, filters, "stem", policy, kernel_size=3, strides=STEM_STRIDE)
     for block, layers in enumerate(network.layers(width_multiplier), start=1):

@@ -54,7 +54,8 @@ def build_nasbench101(
     check_sizes(cell, input_shape, num_classes, stem_filters, num_stacks, modules_per_stack)
     policy = keras.dtype_policies.get(dtype_policy or keras.config.dtype_policy())
 
-    images = keras.Input(tuple(input_shape), name="images")
+    input_dtype = "float64" if policy.compute_dtype == "float64" else "float32"
+    images = keras.Input(tuple(input_shape), dtype=input_dtype, name="images")
     channels = stem_filters
     x = _conv_bn_relu(images, channels, 3, "stem", policy)
     for stack in range(num_stacks):

@@ -220,7 +220,7 @@ def test_test_inputs_of_another_shape():
     [
         (lambda x: keras.ops.mean(x, axis=-1), r"has shape \(None,\)"),
         (lambda x: [x, 2.0 * x], r"has shape \[\(None, 64\), \(None, 64\)\]"),
-        (lambda x: {"one": x}, "one tensor"),
+        (lambda x: {"one": 2.0 * x}, "one tensor"),
     ],
 )
 def test_output_that_is_no_vector(output, named):

@@ -9,7 +9,10 @@ import keras
 import numpy as np
 import pytest
 
+from nngp_tf.data.images import load_images
 from nngp_tf.kernels import monte_carlo_kernel
+from nngp_tf.models import features
+from nngp_tf.training import recipes, short
 from tests.inputs import data_format_worker
 
 layers = keras.layers
@@ -152,3 +155,23 @@ def test_a_cpu_without_the_operation():
     output = run(["-c", WITHOUT_ONEDNN], TF_ENABLE_ONEDNN_OPTS="0").stdout
     # Some builds of TensorFlow have it all the same.
     assert "'first' takes channels first, which this CPU" in output or output.strip() == "4"
+
+
+@pytest.mark.fast
+def test_training_under_another_floatx():
+    images = load_images("digits", 100, 50)
+    settings = short.TrainingSettings(recipes.get("nasbench101", batch_size=32), 1)
+    keras.config.set_floatx("float16")
+    try:
+        with pytest.raises(ValueError, match="floatx 'float16'"):
+            short.check(images, settings)
+    finally:
+        keras.config.set_floatx("float32")
+    short.check(images, settings)
+
+
+@pytest.mark.fast
+def test_images_of_our_networks_keep_their_digits_in_float64():
+    model = features(data_format_worker.NASBENCH101.build("float64"))
+    images = np.random.default_rng(0).normal(size=(3, 16, 16, 3))
+    assert np.any(model(images) != model(images.astype("float32")))
