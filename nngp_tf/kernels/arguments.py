@@ -16,7 +16,7 @@ from nngp_tf.kernels import weights
 
 
 @dataclasses.dataclass(frozen=True)
-class InputSpec:
+class ModelInput:
     """What a model takes.
 
     Attributes:
@@ -31,7 +31,7 @@ class InputSpec:
 
 
 def check_inputs(
-    x_train: np.ndarray, x_test: np.ndarray | None, spec: InputSpec
+    x_train: np.ndarray, x_test: np.ndarray | None, spec: ModelInput
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return training inputs [N, ...] and test inputs [T, ...], checked against a model's.
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from nngp_tf.kernels import arguments, work
 from nngp_tf.kernels.kernel import MonteCarloKernel
-from nngp_tf.kernels.network import input_spec, resolve
+from nngp_tf.kernels.network import model_input, resolve
 from nngp_tf.kernels.step import StepSpec, trace_step
 from nngp_tf.models.feature_model import FEATURE_LAYER
 from nngp_tf.models.mnas_network import MnasNetwork
@@ -96,7 +96,7 @@ def running_kernels(
         model's shape and kind of number or all alike, sizes out of range, an unknown mode or dtype,
         or a model that has no such layer, reads images in another format or cannot be drawn.
     """
-    x_train, x_test = arguments.check_inputs(x_train, x_test, input_spec(model))
+    x_train, x_test = arguments.check_inputs(x_train, x_test, model_input(model))
     seed = arguments.check_integer("seed", seed)
     first_init = arguments.check_integer("first_init", first_init)
     counts = arguments.check_counts(num_inits, first_init, seed)

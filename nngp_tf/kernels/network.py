@@ -18,7 +18,7 @@ from nngp_tf.kernels.features import FeatureProgram, check_batch_norm
 from nngp_tf.kernels.mnas_layer import MnasFamily
 from nngp_tf.kernels.mnas_programs import has_static_shapes
 from nngp_tf.kernels.mnas_step import MnasStep
-from nngp_tf.kernels.step import make_step, shared_step
+from nngp_tf.kernels.step import make_step, said_by_layer, shared_step
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
 from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101_network import Nasbench101Network
@@ -39,22 +39,22 @@ class Network:
     make_step: Callable
 
 
-def input_spec(model: keras.Model | Nasbench101Network | MnasNetwork) -> arguments.InputSpec:
+def model_input(model: keras.Model | Nasbench101Network | MnasNetwork) -> arguments.ModelInput:
     """Return what a model or network takes, as far as it says.
 
     Raises:
       ValueError: If it takes several inputs.
     """
     if isinstance(model, Nasbench101Network | MnasNetwork):
-        return arguments.InputSpec(model.input_shape, "float32")
+        return arguments.ModelInput(model.input_shape, "float32")
     if not isinstance(model, keras.Model):
-        return arguments.InputSpec()
+        return arguments.ModelInput()
     layers = model._flatten_layers(include_self=False)
     has_embedding = any(isinstance(layer, keras.layers.Embedding) for layer in layers)
     # Subclassed models have no symbolic inputs.
     inputs = getattr(model, "inputs", None)
     if not inputs:
-        return arguments.InputSpec(takes_tokens=has_embedding)
+        return arguments.ModelInput(takes_tokens=has_embedding)
     if len(inputs) > 1:
         raise ValueError(
             f"model {model.name!r} has {len(inputs)} inputs, expected one: wrap it in a model of "
@@ -62,7 +62,7 @@ def input_spec(model: keras.Model | Nasbench101Network | MnasNetwork) -> argumen
         )
     shape = tuple(inputs[0].shape)[1:]
     # Keras takes tokens [N, T] as floating point too where nothing else is said.
-    return arguments.InputSpec(shape, inputs[0].dtype, has_embedding and len(shape) == 1)
+    return arguments.ModelInput(shape, inputs[0].dtype, has_embedding and len(shape) == 1)
 
 
 def resolve(
@@ -138,15 +138,18 @@ def _check_data_format(model, shape):
     It is what Keras builds without a word where its configuration says channels first. An image of
     more than four channels and at most four columns is not meant.
     """
-    if len(shape) != 3 or shape[-1] not in (1, 3, 4) or min(shape[:2]) <= 4:
+    if len(shape) < 3 or shape[-1] not in (1, 3, 4) or min(shape[:-1]) <= 4:
         return
     for layer in _channels_first(model):
+        if isinstance(layer, keras.layers.Flatten):
+            # Another order of the same numbers.
+            continue
         built = (layer.get_build_config() or {}).get("input_shape") or ()
         # Layers behind others that keep the shape read the images too.
         if tuple(built[1:]) == tuple(shape):
             raise ValueError(
                 f"layer {layer.name!r} takes the images, {list(shape)}, channels first, as "
-                f"{shape[0]} channels of {shape[1]} x {shape[2]} pixels: build the model with "
+                f"{shape[0]} channels of {' x '.join(map(str, shape[1:]))}: build the model with "
                 "data_format='channels_last', or in a Keras configured so"
             )
 
@@ -161,5 +164,5 @@ def _check_runs_channels_first(model, images):
     except tf.errors.OpError as error:
         raise ValueError(
             f"layer {layers[0].name!r} takes channels first, which this CPU does not compute "
-            f"({str(error).splitlines()[0]}): build the model with data_format='channels_last'"
+            f"({said_by_layer(error)}): build the model with data_format='channels_last'"
         ) from error

@@ -80,6 +80,9 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
     compute_of_last = "float64" if compute_dtype == "float64" else "float32"
 
     def with_policy(layer):
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+            # Keras 3.10 copies the models of a model by this function, but not those of these.
+            return keras.models.clone_model(layer, clone_function=with_policy)
         if isinstance(layer, keras.layers.Lambda):
             # Without variables, and its function cannot be made anew from a configuration.
             return layer

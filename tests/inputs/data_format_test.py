@@ -123,6 +123,19 @@ def test_own_model_built_by_accident(channels_first, nested):
 
 
 @pytest.mark.fast
+def test_own_volumes_and_dense_networks(channels_first):
+    volumes = np.random.default_rng(0).normal(size=(4, 6, 7, 8, 1)).astype("float32")
+    pool = layers.GlobalAveragePooling3D(name="features")
+    model = keras.Sequential([keras.Input((6, 7, 8, 1)), layers.Conv3D(4, 1, name="first"), pool])
+    with pytest.raises(ValueError, match="'first' takes the images"):
+        estimate(model, volumes)
+    # Another order of the numbers is as good.
+    stack = [layers.Flatten(), layers.Dense(4, name="features")]
+    kernel = estimate(keras.Sequential([keras.Input((8, 8, 3)), *stack]))
+    assert kernel.num_train == len(X)
+
+
+@pytest.mark.fast
 def test_own_model_that_turns_the_images_itself(channels_first):
     turned = [layers.Permute((3, 1, 2)), layers.Conv2D(4, 3)]
     pool = layers.GlobalAveragePooling2D(name="features")

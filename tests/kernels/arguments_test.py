@@ -9,7 +9,7 @@ from nngp_tf.kernels import arguments
 pytestmark = pytest.mark.fast
 
 BFLOAT16 = tf.bfloat16.as_numpy_dtype
-SPEC = arguments.InputSpec((None, None, 3), "float32")
+SPEC = arguments.ModelInput((None, None, 3), "float32")
 X = np.random.default_rng(0).normal(size=(5, 4, 4, 3))
 
 
