@@ -79,10 +79,27 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
     policy = policy_name(compute_dtype)
     compute_of_last = "float64" if compute_dtype == "float64" else "float32"
 
+    copies = {}
+
+    def copied(layer):
+        if id(layer) not in copies:
+            is_graph = isinstance(layer, keras.Model) and getattr(layer, "inputs", None)
+            copies[id(layer)] = (twin_of if is_graph else with_policy)(layer)
+        return copies[id(layer)]
+
+    def twin_of(graph):
+        # Not by Keras' own recursion, which leaves inputs, those between the models too, in
+        # float32.
+        given = (getattr(graph, "_functional", None) or graph).input
+        inputs = keras.tree.map_structure(with_dtype, given)
+        return keras.models.clone_model(graph, input_tensors=inputs, clone_function=copied)
+
+    def with_dtype(given):
+        is_wide = compute_dtype == "float64" and tf.as_dtype(given.dtype).is_floating
+        dtype = "float64" if is_wide else given.dtype
+        return keras.Input(batch_shape=given.shape, dtype=dtype, name=given.name)
+
     def with_policy(layer):
-        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-            # Keras 3.10 copies the models of a model by this function, but not those of these.
-            return keras.models.clone_model(layer, clone_function=with_policy)
         if isinstance(layer, keras.layers.Lambda):
             # Without variables, and its function cannot be made anew from a configuration.
             return layer
@@ -93,7 +110,7 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         return type(layer).from_config(config)
 
     try:
-        return keras.models.clone_model(model, clone_function=with_policy, recursive=True)
+        return twin_of(model)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({error}): build "

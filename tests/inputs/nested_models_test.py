@@ -71,6 +71,25 @@ def test_kernel_is_that_of_the_flat_model(layer, dtype):
 
 
 @pytest.mark.fast
+def test_float64_between_the_models():
+    def dense(nested):
+        stack = [layers.Dense(16, "relu", name="second")]
+        if nested:
+            stack = [keras.Sequential([keras.Input((16,)), *stack], name="inner")]
+        stack = [layers.Dense(16, "relu", name="first"), *stack, layers.Dense(4, name="features")]
+        return keras.Sequential([keras.Input((12,)), *stack])
+
+    x = np.random.default_rng(1).normal(size=(6, 12))
+    options = {"num_inits": 1, "compute_dtype": "float64", "keep_features": True}
+    flat, nested = (monte_carlo_kernel(dense(each), x, **options) for each in (False, True))
+    np.testing.assert_allclose(nested.train_train, flat.train_train, rtol=1e-13, atol=1e-13)
+    # What float32 does not tell from x.
+    moved = monte_carlo_kernel(dense(True), x * (1.0 + 1e-10), **options)
+    change = np.abs(moved.features - nested.features).max() / np.abs(nested.features).max()
+    assert 1e-11 < change < 1e-9
+
+
+@pytest.mark.fast
 def test_an_application_as_backbone():
     inner = keras.applications.MobileNet(
         weights=None, alpha=0.25, include_top=False, input_shape=(32, 32, 3)
