@@ -49,14 +49,20 @@ def prepare(task):
 def _convolutions(shape, width):
     layers = [
         keras.layers.Conv2D(
-            width, 3, padding="same", use_bias=False, kernel_initializer="lecun_normal"
+            width,
+            3,
+            padding="same",
+            data_format="channels_last",
+            use_bias=False,
+            kernel_initializer="lecun_normal",
         )
         for _ in range(2)
     ]
     images = x = keras.Input(shape)
     for layer in layers:
         x = keras.layers.ReLU()(layer(x))
-    return keras.Model(images, keras.layers.GlobalAveragePooling2D(name="features")(x))
+    pool = keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="features")
+    return keras.Model(images, pool(x))
 
 
 if __name__ == "__main__":

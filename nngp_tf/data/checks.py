@@ -1,4 +1,4 @@
-"""Checks of image arrays, shared by everything that takes images."""
+"""Checks of arrays of images and other inputs, shared by everything that takes them."""
 
 import numpy as np
 
@@ -20,27 +20,46 @@ def check_images(name: str, images: np.ndarray) -> None:
             f"{name} has shape {list(images.shape)}, expected [N, H, W, C]: "
             "give a batch of images, channels last."
         )
+    check_floating(name, images)
+    check_values(name, images)
+
+
+def check_floating(name: str, inputs: np.ndarray) -> None:
+    """Raise ValueError unless an array is floating point."""
     # NumPy does not count bfloat16, which comes from a package beside it.
-    if not np.issubdtype(images.dtype, np.floating) and images.dtype.name != "bfloat16":
+    if not np.issubdtype(inputs.dtype, np.floating) and inputs.dtype.name != "bfloat16":
         raise ValueError(
-            f"{name} has dtype {images.dtype}, expected floating point: "
+            f"{name} has dtype {inputs.dtype}, expected floating point: "
             "standardise it, or cast with .astype('float32')."
         )
-    if images.size == 0:
+
+
+def check_values(name: str, inputs: np.ndarray) -> None:
+    """Raise unless a batch of numbers carries information.
+
+    Args:
+      name: The argument's name, for the message.
+      inputs: [N, ...], numbers of any dtype.
+
+    Raises:
+      ValueError: If `inputs` is empty along an axis, holds a NaN or an infinity, or has the same
+        value everywhere.
+    """
+    if inputs.size == 0:
         raise ValueError(
-            f"{name} has shape {list(images.shape)}, expected [N, H, W, C] with no zero: "
-            "give at least one image."
+            f"{name} has shape {list(inputs.shape)}, expected no zero in it: "
+            "give at least one input."
         )
-    # Extremes propagate NaN and infinities, and need no temporary array as large as the images.
-    lowest, highest = images.min(), images.max()
+    # Extremes propagate NaN and infinities, and need no temporary array as large as the inputs.
+    lowest, highest = inputs.min(), inputs.max()
     if not (np.isfinite(lowest) and np.isfinite(highest)):
-        bad = next(i for i, image in enumerate(images) if not np.isfinite(image).all())
+        bad = next(i for i, one in enumerate(inputs) if not np.isfinite(one).all())
         raise ValueError(
-            f"{name} holds a NaN or an infinity, first in image {bad}, expected finite values: "
-            "clean the images."
+            f"{name} holds a NaN or an infinity, first in input {bad}, expected finite values: "
+            "clean the inputs."
         )
     if lowest == highest:
         raise ValueError(
-            f"{name} is {lowest} everywhere, expected images that differ: "
+            f"{name} is {lowest} everywhere, expected inputs that differ: "
             "check how they were read or standardised."
         )

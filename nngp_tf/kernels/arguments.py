@@ -2,36 +2,115 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from nngp_tf.data import checks
 from nngp_tf.kernels import weights
 
 
-def check_images(x_train: np.ndarray, x_test: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return training images [N, H, W, channels] and test images [T, H, W, channels], checked.
+@dataclasses.dataclass(frozen=True)
+class ModelInput:
+    """What a model takes.
 
-    Both have one dtype: that of the training images if it is float64, or a half precision which the
-    test images share, else float32. An array that has it already is returned itself.
+    Attributes:
+      shape: Of one input, whose sizes may be None; None if it is not known.
+      dtype: "float32", "int32", ...; None if it is not known.
+      takes_tokens: Whether integers are looked up, whatever `dtype` is.
     """
-    x_train = np.asarray(x_train)
-    x_test = x_train[:0] if x_test is None else np.asarray(x_test)
-    checks.check_images("x_train", x_train)
-    if len(x_test):
-        checks.check_images("x_test", x_test)
-        if x_test.shape[1:] != x_train.shape[1:]:
-            raise ValueError(
-                f"x_test has images of shape {x_test.shape[1:]}, but x_train of "
-                f"{x_train.shape[1:]}: resize one of them"
-            )
-    is_half = x_train.dtype.itemsize == 2 and (x_test.dtype == x_train.dtype or not len(x_test))
+
+    shape: tuple[int | None, ...] | None = None
+    dtype: str | None = None
+    takes_tokens: bool = False
+
+
+def check_inputs(
+    x_train: np.ndarray, x_test: np.ndarray | None, spec: ModelInput
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return training inputs [N, ...] and test inputs [T, ...], checked against a model's.
+
+    Both have one dtype. Of floating point it is that of the training inputs if it is float64, or a
+    half precision which the test inputs share, else float32; integers have the model's. An array
+    that has it already is returned itself.
+    """
+    x_train = _checked("x_train", np.asarray(x_train), spec)
+    if x_test is None or np.shape(x_test)[:1] == (0,):
+        x_test = x_train[:0]
+    else:
+        x_test = _checked("x_test", np.asarray(x_test), spec)
+    if x_test.shape[1:] != x_train.shape[1:]:
+        raise ValueError(
+            f"x_test has inputs of shape {x_test.shape[1:]}, but x_train of {x_train.shape[1:]}: "
+            "resize one of them"
+        )
+    if np.issubdtype(x_train.dtype, np.integer) and x_test.dtype == x_train.dtype:
+        return x_train, x_test
+    is_half = x_train.dtype.itemsize == 2 and x_test.dtype == x_train.dtype
     dtype = x_train.dtype if is_half or x_train.dtype == np.float64 else np.dtype(np.float32)
     return x_train.astype(dtype, copy=False), x_test.astype(dtype, copy=False)
+
+
+def _checked(name, x, spec):
+    """Return an array that the model takes; integers in the model's dtype."""
+    _check_shape(name, x, spec.shape)
+    takes_integers = spec.dtype is not None and tf.as_dtype(spec.dtype).is_integer
+    if np.issubdtype(x.dtype, np.integer) and (takes_integers or spec.takes_tokens):
+        checks.check_values(name, x)
+        cast = x.astype(tf.as_dtype(spec.dtype or "int32").as_numpy_dtype, copy=False)
+        # Compared as integers: floating point would round both.
+        if np.any(cast.astype(x.dtype) != x):
+            raise ValueError(
+                f"{name} holds integers from {x.min()} to {x.max()}, which the model's input of "
+                f'{cast.dtype} cannot hold: build the model with keras.Input(..., dtype="int32")'
+            )
+        return cast
+    if takes_integers:
+        raise ValueError(
+            f"{name} has dtype {x.dtype}, but the model takes {spec.dtype}: give integers, or "
+            "build the model with a keras.Input of floating point"
+        )
+    checks.check_floating(name, x)
+    checks.check_values(name, x)
+    return x
+
+
+def _check_shape(name, x, wanted):
+    if wanted is None:
+        if x.ndim == 0:
+            raise ValueError(f"{name} is {x}, expected an array [N, ...]: give a batch of inputs")
+        return
+
+    def fits(shape):
+        return len(shape) == len(wanted) and all(
+            w in (None, s) for w, s in zip(wanted, shape, strict=True)
+        )
+
+    one = x.shape[1:]
+    if x.ndim and fits(one):
+        return
+    if fits(x.shape):
+        fix = f"give a batch, {name}[None] for one input"
+    elif len(one) > 1 and fits((one[-1], *one[:-1])):
+        # As of `load_images`.
+        fix = (
+            "the model is built channels first and the inputs are channels last: transpose with "
+            f"np.moveaxis({name}, -1, 1)"
+        )
+    elif len(one) > 1 and fits((*one[1:], one[0])):
+        fix = (
+            "the model is built channels last and the inputs are channels first: transpose with "
+            f"np.moveaxis({name}, 1, -1)"
+        )
+    else:
+        fix = "build it for that shape, or reshape or resize the inputs"
+    takes = ", ".join(map(str, ["N", *wanted]))
+    raise ValueError(f"{name} has shape {list(x.shape)}, but the model takes [{takes}]: {fix}")
 
 
 def check_integer(name: str, value: Any) -> int:
@@ -65,14 +144,3 @@ def check_size(name: str, size: int | None, default: int, available: int) -> int
     if not 1 <= size <= available:
         raise ValueError(f"{name} must lie between 1 and the {available} images, got {size!r}")
     return size
-
-
-def check_input_shape(shape: tuple[int | None, ...], images: np.ndarray) -> None:
-    """Check images against a model's input shape, with or without N; sizes may be None."""
-    got = images.shape[1:]
-    wanted = shape[-3:] if len(shape) in (3, 4) else shape
-    if len(wanted) != 3 or any(w not in (None, g) for w, g in zip(wanted, got, strict=True)):
-        raise ValueError(
-            f"the model takes images of shape {wanted}, got {got}: "
-            "build it with that input_shape or resize the images"
-        )

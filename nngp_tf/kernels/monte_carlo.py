@@ -24,7 +24,7 @@ from absl import logging
 
 from nngp_tf.kernels import arguments, precision, rounding, work
 from nngp_tf.kernels.kernel import MonteCarloKernel
-from nngp_tf.kernels.network import resolve
+from nngp_tf.kernels.network import model_input, resolve
 from nngp_tf.kernels.step import StepSpec, trace_step
 from nngp_tf.models.feature_model import FEATURE_LAYER
 from nngp_tf.models.mnas_network import MnasNetwork
@@ -72,12 +72,13 @@ def running_kernels(
     """Yield the running estimate at each count of initialisations.
 
     Args:
-      model: Any Keras model of images; its variables' values are not used. Or a
+      model: Any Keras model of one input; its variables' values are not used. Or a
         `Nasbench101Network` or `MnasNetwork`, which gives the kernel of its model by programs that
         all networks of the space share, and without building it.
-      x_train: Training images [N, H, W, channels], float; those of half precision are widened
-        batch by batch.
-      x_test: Test images [T, H, W, channels], float; None for none.
+      x_train: Training inputs [N, ...], such as images [N, H, W, channels], vectors [N, D] or
+        series [N, time, channels]; float, or integers for a model that takes them. Those of half
+        precision are widened batch by batch.
+      x_test: Test inputs [T, ...]; None for none.
       num_inits: Increasing counts at which to yield.
       seed: Of the draws, 0 <= seed < 2**31. With the index of an initialisation it fixes weights
         and calibration batch, however the work is divided.
@@ -86,7 +87,8 @@ def running_kernels(
         ones before do not tell the images apart (`MonteCarloKernel.is_resolved`). None lets the
         device decide: `precision.compute_dtypes`.
       strategy: Any tf.distribute strategy; None for the current one.
-      feature_layer: Layer whose output is the feature vector; None for the model's own output.
+      feature_layer: Layer whose output is the feature vector, "model/layer" within a nested model
+        and "layer:1" for the second call of a layer; None for the model's own output.
       batch_size: The most images in a batch; None for 100, or all images if there are fewer. It
         changes speed and memory, not the estimate.
       calibration_size: Training images, drawn without replacement for each initialisation, that
@@ -102,11 +104,11 @@ def running_kernels(
         are noise.
 
     Raises:
-      ValueError: At once, before any network runs, for images that are not finite float arrays of
-        the model's shape or all alike, sizes out of range, an unknown mode or dtype, or a model
-        that has no such layer or cannot be drawn.
+      ValueError: At once, before any network runs, for inputs that are not finite arrays of the
+        model's shape and kind of number or all alike, sizes out of range, an unknown mode or dtype,
+        or a model that has no such layer, reads images in another format or cannot be drawn.
     """
-    x_train, x_test = arguments.check_images(x_train, x_test)
+    x_train, x_test = arguments.check_inputs(x_train, x_test, model_input(model))
     seed = arguments.check_integer("seed", seed)
     first_init = arguments.check_integer("first_init", first_init)
     counts = arguments.check_counts(num_inits, first_init, seed)

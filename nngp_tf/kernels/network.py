@@ -18,7 +18,7 @@ from nngp_tf.kernels.features import FeatureProgram, check_batch_norm
 from nngp_tf.kernels.mnas_layer import MnasFamily
 from nngp_tf.kernels.mnas_programs import has_static_shapes
 from nngp_tf.kernels.mnas_step import MnasStep
-from nngp_tf.kernels.step import make_step, shared_step
+from nngp_tf.kernels.step import make_step, said_by_layer, shared_step
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
 from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101_network import Nasbench101Network
@@ -39,6 +39,32 @@ class Network:
     inputs: Any
     make_step: Callable
     compute_dtype: str
+
+
+def model_input(model: keras.Model | Nasbench101Network | MnasNetwork) -> arguments.ModelInput:
+    """Return what a model or network takes, as far as it says.
+
+    Raises:
+      ValueError: If it takes several inputs.
+    """
+    if isinstance(model, Nasbench101Network | MnasNetwork):
+        return arguments.ModelInput(model.input_shape, "float32")
+    if not isinstance(model, keras.Model):
+        return arguments.ModelInput()
+    layers = model._flatten_layers(include_self=False)
+    has_embedding = any(isinstance(layer, keras.layers.Embedding) for layer in layers)
+    # Subclassed models have no symbolic inputs.
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        return arguments.ModelInput(takes_tokens=has_embedding)
+    if len(inputs) > 1:
+        raise ValueError(
+            f"model {model.name!r} has {len(inputs)} inputs, expected one: wrap it in a model of "
+            "one"
+        )
+    shape = tuple(inputs[0].shape)[1:]
+    # Keras takes tokens [N, T] as floating point too where nothing else is said.
+    return arguments.ModelInput(shape, inputs[0].dtype, has_embedding and len(shape) == 1)
 
 
 def resolve(
@@ -65,12 +91,12 @@ def resolve(
                 f"feature_layer of a {type(model).__name__} must be {FEATURE_LAYER!r}, got "
                 f"{feature_layer!r}: build() its model to take another layer"
             )
-        arguments.check_input_shape(model.input_shape, images)
         if compute_dtype != "float64":
             return _shared(model, batch_norm, compute_dtype, strategy)
         model = model.build(compute_dtype)
     model = features(model, feature_layer)
-    _check_inputs(model, images)
+    _check_built(model)
+    _check_data_format(model, images.shape[1:])
     try:
         model = precision.in_compute_dtype(model, compute_dtype)
     except ValueError as error:
@@ -78,6 +104,8 @@ def resolve(
             raise
         compute_dtype = precision.coarsest(model)
         logging.warning("features in the model's own precision: %s", error)
+    if precision.device_type(strategy) == "CPU":
+        _check_runs_channels_first(model, images)
     output_dtype = "float64" if compute_dtype == "float64" else "float32"
     program = FeatureProgram(model, batch_norm, output_dtype)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
@@ -96,17 +124,51 @@ def _shared(network, batch_norm, dtype, strategy):
     return Network(MnasFamily(batch_norm, dtype), inputs, make_step, dtype)
 
 
-def _check_inputs(model, images):
+def _check_built(model):
     if not model.built:
         raise ValueError(
             f"model {model.name!r} is not built, so it has no variables to draw: call it once on a "
-            "batch of images"
+            "batch"
         )
-    inputs = getattr(model, "inputs", None) or [None]
-    if len(inputs) > 1:
+
+
+def _channels_first(model):
+    """List the layers that take channels first."""
+    layers = model._flatten_layers(include_self=False)
+    return [x for x in layers if getattr(x, "data_format", None) == "channels_first"]
+
+
+def _check_data_format(model, shape):
+    """Refuse a model that takes images of a common kind, channels last, for channels first.
+
+    It is what Keras builds without a word where its configuration says channels first. An image of
+    more than four channels and at most four columns is not meant.
+    """
+    if len(shape) < 3 or shape[-1] not in (1, 3, 4) or min(shape[:-1]) <= 4:
+        return
+    for layer in _channels_first(model):
+        if isinstance(layer, keras.layers.Flatten):
+            # Another order of the same numbers.
+            continue
+        built = (layer.get_build_config() or {}).get("input_shape") or ()
+        # Layers behind others that keep the shape read the images too.
+        if tuple(built[1:]) == tuple(shape):
+            raise ValueError(
+                f"layer {layer.name!r} takes the images, {list(shape)}, channels first, as "
+                f"{shape[0]} channels of {' x '.join(map(str, shape[1:]))}: build the model with "
+                "data_format='channels_last', or in a Keras configured so"
+            )
+
+
+def _check_runs_channels_first(model, images):
+    """Run one image where some CPUs lack the operations."""
+    layers = _channels_first(model)
+    if not layers:
+        return
+    try:
+        model(np.asarray(images[:1], np.float32), training=False)
+    except tf.errors.OpError as error:
         raise ValueError(
-            f"model {model.name!r} has {len(inputs)} inputs, expected one, the images: wrap it in "
-            "a model of one"
-        )
-    if inputs[0] is not None:
-        arguments.check_input_shape(tuple(inputs[0].shape), images)
+            f"layer {layers[0].name!r} takes channels first, which this CPU does not compute "
+            f"({said_by_layer(error)}): build the model with data_format='channels_last'"
+        ) from error

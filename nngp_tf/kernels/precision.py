@@ -106,8 +106,30 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         )
 
     last = model.layers[-1]
+    while isinstance(last, keras.Model) and last.layers:
+        last = last.layers[-1]
     policy = policy_name(compute_dtype)
     compute_of_last = "float64" if compute_dtype == "float64" else "float32"
+
+    copies = {}
+
+    def copied(layer):
+        if id(layer) not in copies:
+            is_graph = isinstance(layer, keras.Model) and getattr(layer, "inputs", None)
+            copies[id(layer)] = (twin_of if is_graph else with_policy)(layer)
+        return copies[id(layer)]
+
+    def twin_of(graph):
+        # Not by Keras' own recursion, which leaves inputs, those between the models too, in
+        # float32.
+        given = (getattr(graph, "_functional", None) or graph).input
+        inputs = keras.tree.map_structure(with_dtype, given)
+        return keras.models.clone_model(graph, input_tensors=inputs, clone_function=copied)
+
+    def with_dtype(given):
+        is_wide = compute_dtype == "float64" and tf.as_dtype(given.dtype).is_floating
+        dtype = "float64" if is_wide else given.dtype
+        return keras.Input(batch_shape=given.shape, dtype=dtype, name=given.name)
 
     def with_policy(layer):
         if isinstance(layer, keras.layers.Lambda):
@@ -120,7 +142,7 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         return type(layer).from_config(config)
 
     try:
-        return keras.models.clone_model(model, clone_function=with_policy, recursive=True)
+        return twin_of(model)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({error}): build "

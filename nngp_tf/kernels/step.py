@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from nngp_tf.kernels import gram, precision, rounding, weights
 from nngp_tf.kernels.work import Division
+
+_KERAS_FRAME = re.compile(r"Exception encountered when calling .*\n\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +52,10 @@ def shared_step(spec: StepSpec) -> Callable:
 def make_step(spec: StepSpec) -> Callable:
     """Make a step: (inputs, seed, start, end, images) -> sums over a round's initialisations.
 
-    Its arguments: what the family's `program` takes, int32 scalars, and the padded images
-    [spec.division.padded_images, ...]: of training, of testing, probes, padding. Initialisations
-    `start` to `end` (excluded) are computed, at most `spec.division.init_groups` of them.
+    Its arguments: what the family's `program` takes, int32 scalars, and the padded images, or other
+    inputs, [spec.division.padded_images, ...]: of training, of testing, probes, padding.
+    Initialisations `start` to `end` (excluded) are computed, at most `spec.division.init_groups` of
+    them.
 
     It returns sums of z z_train^T [N + T, N], of the test images' z.z [T], of ||K_m||^2 [] and of
     `rounding.variance` [], and with `keep_features` z [init_groups, N + T, C]; the same on every
@@ -98,8 +102,17 @@ def trace_step(step: Callable, *arguments: Any) -> None:
     """
     try:
         step.get_concrete_function(*arguments)
-    except (AttributeError, TypeError, tf.errors.InvalidArgumentError) as error:
-        raise ValueError(f"the network does not run on these images: {error}") from error
+    except (AttributeError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        if isinstance(error, ValueError) and not _KERAS_FRAME.match(str(error)):
+            raise
+        sentence = said_by_layer(error)
+        raise ValueError(f"the network does not run on these inputs: {sentence}") from error
+
+
+def said_by_layer(error: Exception) -> str:
+    """Return the first line of an error without what Keras puts before it, and its bold type."""
+    text = _KERAS_FRAME.sub("", str(error)).strip()
+    return re.sub("\x1b\\[\\dm", "", text.partition("\n")[0])
 
 
 class Round:
@@ -149,7 +162,7 @@ class Round:
         return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums
 
     def calibration_images(self, seed, init, images):
-        """Return the training images [S, H, W, channels] that calibrate; None if none do."""
+        """Return the training images [S, ...] that calibrate; None if none do."""
         if not self._spec.family.calibrates:
             return None
         stream = weights.stream(seed, init, weights.CALIBRATION_KEY)
@@ -177,7 +190,7 @@ class Round:
         return tf.reshape(stacked, [division.batches * division.batch_size, stacked.shape[-1]])
 
     def share(self, replica, images):
-        """Return the replica's images [batches, B, H, W, channels]."""
+        """Return the replica's images [batches, B, ...]."""
         division = self._spec.division
         layout = [division.image_groups, division.batches, division.batch_size]
         return tf.reshape(images, [*layout, *images.shape[1:]])[replica % division.image_groups]
@@ -194,7 +207,8 @@ class Round:
 
 def _widened(images):
     """Return images in float32, if they are of half precision."""
-    return tf.cast(images, tf.float32) if images.dtype.size < 4 else images
+    is_half = images.dtype.is_floating and images.dtype.size < 4
+    return tf.cast(images, tf.float32) if is_half else images
 
 
 def all_reduce(context: tf.distribute.ReplicaContext, values: Any) -> Any:

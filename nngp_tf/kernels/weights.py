@@ -193,7 +193,7 @@ def _names(model, owners):
     """Map the id of each variable to a name that is the same whenever the model is built anew."""
     seen = collections.Counter()
     layer_names = {}
-    for layer in [model, *model._flatten_layers(include_self=False)]:
+    for layer in {id(layer): layer for layer in _in_order(model)}.values():
         kind = type(layer).__name__.lower()
         # Keras' own names: the class in snake case, numbered by what was made before.
         if re.sub(r"_\d+$", "", layer.name).replace("_", "") == kind:
@@ -209,6 +209,13 @@ def _names(model, owners):
         # Names repeat within nested models only.
         names[id(variable)] = name if seen[name] == 1 else f"{name}#{seen[name] - 1}"
     return names
+
+
+def _in_order(layer):
+    """Yield a layer and those within, which Keras' own list has backwards in nested models."""
+    yield layer
+    for inner in layer._layers:
+        yield from _in_order(inner)
 
 
 def _draw_rule(variable, owners) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -58,7 +58,8 @@ def build_mnas(
     check_sizes(network, input_shape, num_classes, width_multiplier, dropout_rate)
     policy = keras.dtype_policies.get(dtype_policy or keras.config.dtype_policy())
 
-    images = keras.Input(tuple(input_shape), name="images")
+    input_dtype = "float64" if policy.compute_dtype == "float64" else "float32"
+    images = keras.Input(tuple(input_shape), dtype=input_dtype, name="images")
     filters = mnas.round_filters(network.stem_filters, width_multiplier)
     x = _conv_bn_relu(images, filters, "stem", policy, kernel_size=3, strides=STEM_STRIDE)
     for block, layers in enumerate(network.layers(width_multiplier), start=1):
@@ -67,7 +68,9 @@ def build_mnas(
     x = _conv_bn_relu(x, HEAD_FILTERS, "head", policy)
 
     head = "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
-    x = keras.layers.GlobalAveragePooling2D(dtype=head, name="features")(x)
+    x = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", dtype=head, name="features"
+    )(x)
     x = keras.layers.Dropout(dropout_rate, dtype=head, name="dropout")(x)
     dense = keras.layers.Dense(
         num_classes,
@@ -135,7 +138,9 @@ _LAYERS = {mnas.MBCONV: _mbconv, mnas.CONV: _conv, mnas.DCONV: _dconv}
 
 def _squeeze_excitation(x, squeeze_filters, name, policy):
     filters = x.shape[-1]
-    mean = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=policy, name=f"{name}_mean")
+    mean = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", keepdims=True, dtype=policy, name=f"{name}_mean"
+    )
     squeeze = _convolution(squeeze_filters, f"{name}_squeeze", policy, use_bias=True)
     relu = keras.layers.ReLU(dtype=policy, name=f"{name}_squeeze_relu")
     excite = _convolution(filters, f"{name}_excite", policy, use_bias=True)
@@ -151,7 +156,9 @@ def _skip(x, skip, name, policy):
         mnas.MAX_POOL: keras.layers.MaxPooling2D,
         mnas.AVERAGE_POOL: keras.layers.AveragePooling2D,
     }
-    return pools[skip](3, strides=1, padding="same", dtype=policy, name=name)(x)
+    return pools[skip](
+        3, strides=1, padding="same", data_format="channels_last", dtype=policy, name=name
+    )(x)
 
 
 def _depthwise_bn_relu(x, layer, name, policy):
@@ -159,6 +166,7 @@ def _depthwise_bn_relu(x, layer, name, policy):
         layer.kernel_size,
         strides=layer.stride,
         padding="same",
+        data_format="channels_last",
         use_bias=False,
         depthwise_initializer=_initialiser(),
         dtype=policy,
@@ -181,6 +189,7 @@ def _convolution(filters, name, policy, kernel_size=1, strides=1, use_bias=False
         kernel_size,
         strides=strides,
         padding="same",
+        data_format="channels_last",
         use_bias=use_bias,
         kernel_initializer=_initialiser(),
         dtype=policy,
@@ -190,7 +199,11 @@ def _convolution(filters, name, policy, kernel_size=1, strides=1, use_bias=False
 
 def _batch_norm(x, name, policy):
     return keras.layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, dtype=policy, name=f"{name}_bn"
+        axis=-1,
+        momentum=BATCH_NORM_MOMENTUM,
+        epsilon=BATCH_NORM_EPSILON,
+        dtype=policy,
+        name=f"{name}_bn",
     )(x)
 
 

@@ -54,21 +54,21 @@ def build_nasbench101(
     check_sizes(cell, input_shape, num_classes, stem_filters, num_stacks, modules_per_stack)
     policy = keras.dtype_policies.get(dtype_policy or keras.config.dtype_policy())
 
-    images = keras.Input(tuple(input_shape), name="images")
+    input_dtype = "float64" if policy.compute_dtype == "float64" else "float32"
+    images = keras.Input(tuple(input_shape), dtype=input_dtype, name="images")
     channels = stem_filters
     x = _conv_bn_relu(images, channels, 3, "stem", policy)
     for stack in range(num_stacks):
         if stack > 0:
-            pool = keras.layers.MaxPooling2D(
-                2, strides=2, padding="same", dtype=policy, name=f"stack{stack}_downsample"
-            )
-            x = pool(x)
+            x = _max_pool(x, 2, 2, f"stack{stack}_downsample", policy)
             channels *= 2
         for module in range(modules_per_stack):
             x = _module(x, cell, channels, f"stack{stack}_module{module}", policy)
 
     head = "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
-    x = keras.layers.GlobalAveragePooling2D(dtype=head, name="features")(x)
+    x = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", dtype=head, name="features"
+    )(x)
     dense = keras.layers.Dense(
         num_classes, kernel_initializer="glorot_uniform", dtype=head, name="logits"
     )
@@ -159,7 +159,7 @@ def _module(x, cell, output_channels, name, policy):
     feeders = [tensors[v] for v in range(1, output) if matrix[v, output]]
     terms = []
     if len(feeders) > 1:
-        concat = keras.layers.Concatenate(dtype=policy, name=f"{name}_concat")
+        concat = keras.layers.Concatenate(axis=-1, dtype=policy, name=f"{name}_concat")
         terms.append(concat(feeders))
     elif feeders:
         terms.append(feeders[0])
@@ -173,10 +173,18 @@ def _operation(op, x, channels, name, policy):
         return _conv_bn_relu(x, channels, 3, name, policy)
     if op == nasbench101.CONV1X1:
         return _conv_bn_relu(x, channels, 1, name, policy)
-    pool = keras.layers.MaxPooling2D(
-        3, strides=1, padding="same", dtype=policy, name=f"{name}_maxpool"
-    )
-    return pool(x)
+    return _max_pool(x, 3, 1, f"{name}_maxpool", policy)
+
+
+def _max_pool(x, pool_size, strides, name, policy):
+    return keras.layers.MaxPooling2D(
+        pool_size,
+        strides=strides,
+        padding="same",
+        data_format="channels_last",
+        dtype=policy,
+        name=name,
+    )(x)
 
 
 def _conv_bn_relu(x, channels, kernel_size, name, policy):
@@ -186,13 +194,18 @@ def _conv_bn_relu(x, channels, kernel_size, name, policy):
         channels,
         kernel_size,
         padding="same",
+        data_format="channels_last",
         use_bias=False,
         kernel_initializer="lecun_normal",
         dtype=policy,
         name=f"{name}_conv",
     )
     batch_norm = keras.layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, dtype=policy, name=f"{name}_bn"
+        axis=-1,
+        momentum=BATCH_NORM_MOMENTUM,
+        epsilon=BATCH_NORM_EPSILON,
+        dtype=policy,
+        name=f"{name}_bn",
     )
     return keras.layers.ReLU(dtype=policy, name=f"{name}_relu")(batch_norm(conv(x)))
 

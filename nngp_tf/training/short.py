@@ -103,16 +103,21 @@ def check(
     """Check before long work that images, settings, strategy and packages go together.
 
     Raises:
-      ValueError: If the replicas belong to several processes, there are no validation images, fewer
-        training images than a batch, a batch that the replicas cannot share evenly, or an epoch
-        that calls of the device's program cannot make up; or TensorBoard is asked for but not
-        installed.
+      ValueError: If the replicas belong to several processes, Keras' floatx is not float32, there
+        are no validation images, fewer training images than a batch, a batch that the replicas
+        cannot share evenly, or an epoch that calls of the device's program cannot make up; or
+        TensorBoard is asked for but not installed.
     """
     strategy = strategy or tf.distribute.get_strategy()
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         raise ValueError(
             "training does not run under strategy 'multi_worker', which Keras' fit cannot: train a "
             "part of the architectures on each machine"
+        )
+    if keras.config.floatx() != "float32":
+        raise ValueError(
+            f"Keras is configured with floatx {keras.config.floatx()!r}, but training computes its "
+            "loss in float32: set it to 'float32', and the precision by compute_dtype"
         )
     batch_size = settings.recipe.batch_size
     replicas = strategy.num_replicas_in_sync

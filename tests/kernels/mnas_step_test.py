@@ -94,8 +94,8 @@ def test_worker_processes(reference, tmp_path):
         ({"batch_norm": "none"}, "batch_norm must be one of"),
         ({"compute_dtype": "int8"}, "compute_dtype must be one of"),
         ({"feature_layer": "head_relu"}, "feature_layer of a MnasNetwork must be 'features'"),
-        ({"shape": (16, 16, 1)}, "takes images of shape"),
-        ({"shape": (16, 32, 3)}, "takes images of shape"),
+        ({"shape": (16, 16, 1)}, r"takes \[N, 16, 16, 3\]"),
+        ({"shape": (16, 32, 3)}, r"takes \[N, 16, 16, 3\]"),
         ({"batch_size": 5}, "batch_size must lie between 1 and the 4 images"),
     ],
 )
