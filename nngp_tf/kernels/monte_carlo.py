@@ -108,7 +108,8 @@ def running_kernels(
         model's shape and kind of number or all alike, sizes out of range, an unknown mode or dtype,
         or a model that has no such layer, reads images in another format or cannot be drawn.
     """
-    x_train, x_test = arguments.check_inputs(x_train, x_test, model_input(model))
+    taken = model_input(model)
+    x_train, x_test = arguments.check_inputs(x_train, x_test, taken)
     seed = arguments.check_integer("seed", seed)
     first_init = arguments.check_integer("first_init", first_init)
     counts = arguments.check_counts(num_inits, first_init, seed)
@@ -124,7 +125,14 @@ def running_kernels(
     def make_rounds(dtype):
         is_strict = compute_dtype is not None and len(dtypes) == 1
         network = resolve(model, x_train, feature_layer, batch_norm, dtype, strategy, is_strict)
-        return _Rounds(network, strategy, x_train, x_test, calibration_size, keep_features)
+        return _Rounds(
+            network,
+            strategy,
+            (x_train, x_test),
+            calibration_size,
+            keep_features,
+            are_tokens=taken.takes_tokens,
+        )
 
     rounds = make_rounds(dtypes[0])
     # A model that does not fit is found out by tracing, here rather than at the first iteration.
@@ -155,16 +163,19 @@ def _run(rounds, make_rounds, later_dtypes, counts, seed, first_init, batch_size
 class _Rounds:
     """Runs ranges of initialisations of one network."""
 
-    def __init__(self, network, strategy, x_train, x_test, calibration_size, keep_features):
+    def __init__(
+        self, network, strategy, images, calibration_size, keep_features, are_tokens=False
+    ):
         self._network = network
         self._strategy = strategy
+        x_train, x_test = images
         if network.compute_dtype == "float64" and np.issubdtype(x_train.dtype, np.floating):
             # Its probes differ in digits that no other dtype has.
             x_train, x_test = x_train.astype(np.float64), x_test.astype(np.float64)
         self._images = x_train, x_test
         self._num_train = len(x_train)
         self._num_images = len(x_train) + len(x_test)
-        self._probes = rounding.probes(x_train, network.compute_dtype)
+        self._probes = rounding.probes(x_train, network.compute_dtype, are_tokens)
         self._calibration_size = calibration_size if network.family.calibrates else 0
         self._keep_features = keep_features
 

@@ -31,13 +31,13 @@ LEAST_RATIO = 10.0
 _SEED = 20110606
 
 
-def probes(images: np.ndarray, compute_dtype: str) -> np.ndarray:
+def probes(images: np.ndarray, compute_dtype: str, are_tokens: bool = False) -> np.ndarray:
     """Return the first images [min(NUM_PROBES, N), ...] moved within their rounding error.
 
-    Integers have none, and stay.
+    Integers have none, and stay; so do tokens, which are looked up.
     """
     first = images[:NUM_PROBES]
-    if np.issubdtype(images.dtype, np.integer):
+    if are_tokens or np.issubdtype(images.dtype, np.integer):
         return first
     half_spacing = precision.SPACING[compute_dtype] / 2
     wide = first.astype(np.float64)
