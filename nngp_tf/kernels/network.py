@@ -14,11 +14,12 @@ from absl import logging
 
 from nngp_tf.kernels import arguments, cell_layout, mnas_layout, precision
 from nngp_tf.kernels.cell_program import CellFamily
-from nngp_tf.kernels.features import FeatureProgram, check_batch_norm
+from nngp_tf.kernels.features import FeatureProgram, resolve_batch_norm
 from nngp_tf.kernels.mnas_layer import MnasFamily
 from nngp_tf.kernels.mnas_programs import has_static_shapes
 from nngp_tf.kernels.mnas_step import MnasStep
 from nngp_tf.kernels.step import make_step, shared_step
+from nngp_tf.kernels.weights import WeightSampler
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
 from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101_network import Nasbench101Network
@@ -43,16 +44,17 @@ def resolve(
     model: keras.Model | Nasbench101Network | MnasNetwork,
     images: np.ndarray,
     feature_layer: str | None,
-    batch_norm: str,
+    batch_norm: str | None,
     compute_dtype: str | None,
     strategy: tf.distribute.Strategy,
+    weights: str = "drawn",
 ) -> Network:
     """Find the program of a model or network; arguments as of `monte_carlo.running_kernels`.
 
     Raises:
       ValueError: If the model does not take the images, has no such layer, or cannot be drawn.
     """
-    check_batch_norm(batch_norm)
+    batch_norm = resolve_batch_norm(batch_norm, weights)
     dtype = compute_dtype or precision.default_compute_dtype(strategy)
     precision.check_compute_dtype(dtype)
     if isinstance(model, Nasbench101Network | MnasNetwork):
@@ -61,12 +63,19 @@ def resolve(
                 f"feature_layer of a {type(model).__name__} must be {FEATURE_LAYER!r}, got "
                 f"{feature_layer!r}: build() its model to take another layer"
             )
+        if weights == "as_given":
+            raise ValueError(
+                f"a {type(model).__name__} has no weights yet that could be taken as given: "
+                "build() its model, load or train that, and pass it"
+            )
         arguments.check_input_shape(model.input_shape, images)
         if dtype != "float64":
             return _shared(model, batch_norm, dtype, strategy)
         model = model.build(dtype)
     model = features(model, feature_layer)
     _check_inputs(model, images)
+    if weights == "drawn":
+        _warn_of_trained_weights(model)
     try:
         model = precision.in_compute_dtype(model, dtype)
     except ValueError as error:
@@ -74,9 +83,9 @@ def resolve(
             raise
         logging.warning("features in the model's own precision: %s", error)
     output_dtype = "float64" if dtype == "float64" else "float32"
-    program = FeatureProgram(model, batch_norm, output_dtype)
+    program = FeatureProgram(model, batch_norm, output_dtype, weights)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
-    return Network(program, (), functools.cache(make_step))
+    return Network(program, program.inputs, functools.cache(make_step))
 
 
 def _shared(network, batch_norm, dtype, strategy):
@@ -88,6 +97,17 @@ def _shared(network, batch_norm, dtype, strategy):
     kinds, inputs = zip(*mnas_layout.encode(network, static), strict=True)
     inputs = tf.nest.map_structure(tf.constant, inputs)
     return Network(MnasFamily(batch_norm, dtype), inputs, functools.partial(MnasStep, kinds))
+
+
+def _warn_of_trained_weights(model):
+    path = WeightSampler(model).trained_variable()
+    if path is not None:
+        logging.warning(
+            "the weights of model %r are trained or loaded (%s is no fresh draw), but the kernel "
+            'is of weights drawn anew: pass weights="as_given" for that of the weights it has',
+            model.name,
+            path,
+        )
 
 
 def _check_inputs(model, images):

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from nngp_tf.kernels import layer_copies
+
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
@@ -58,10 +60,11 @@ def policy_name(compute_dtype: str) -> str:
 
 
 def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
-    """Return the model if its weights compute in this dtype, else a twin that does.
+    """Return the model if its weights compute in this dtype, else a twin of the same values.
 
     Raises:
-      ValueError: If the twin cannot be made, as for a subclassed model.
+      ValueError: If the twin cannot be made, as for a subclassed or a quantised model, or would
+        lack something of the model.
     """
     layers = model._flatten_layers(include_self=False)
     with_weights = [x for x in layers if x.weights and not isinstance(x, keras.Model)]
@@ -73,6 +76,12 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
             f"{compute_dtype}: build it under that dtype policy, or pass the compute_dtype it has"
         )
 
+    if (quantised := layer_copies.quantisation(model)) is not None:
+        raise ValueError(
+            f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({quantised}): "
+            "pass the model as it was before quantisation, or the compute_dtype it has"
+        )
+
     last = model.layers[-1]
     policy = policy_name(compute_dtype)
     compute_of_last = "float64" if compute_dtype == "float64" else "float32"
@@ -81,15 +90,18 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         if isinstance(layer, keras.layers.Lambda):
             # Without variables, and its function cannot be made anew from a configuration.
             return layer
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Layer):
-            # A pool that gives the features adds up many numbers: it keeps their digits.
-            config["dtype"] = compute_of_last if layer is last and not layer.weights else policy
-        return type(layer).from_config(config)
+        if not isinstance(layer, keras.layers.Layer):
+            # One of `keras.ops`, which has no dtype.
+            return type(layer).from_config(layer.get_config())
+        # A pool that gives the features adds up many numbers: it keeps their digits.
+        is_pool = layer is last and not layer.weights
+        return layer_copies.made_anew(layer, dtype=compute_of_last if is_pool else policy)
 
     try:
-        return keras.models.clone_model(model, clone_function=with_policy, recursive=True)
-    except (TypeError, ValueError) as error:
+        twin = keras.models.clone_model(model, clone_function=with_policy, recursive=True)
+        layer_copies.complete(model, twin)
+        return twin
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
             f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({error}): build "
             "it under that dtype policy, or pass the compute_dtype it has"
