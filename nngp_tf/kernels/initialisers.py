@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import re
 import warnings
 from collections.abc import Callable
 
@@ -76,8 +75,7 @@ def _numbered(variables):
     seen = collections.Counter()
     numbered = {}
     for variable in variables:
-        # Keras numbers those without a name by what was made before.
-        key = re.sub(r"_\d+$", "", variable.name), tuple(variable.shape)
+        key = layer_copies.plain_name(variable), tuple(variable.shape)
         numbered[(*key, seen[key])] = variable
         seen[key] += 1
     return numbered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import keras
@@ -58,7 +59,9 @@ def complete(model: keras.Model, twin: keras.Model) -> None:
     Raises:
       ValueError: Naming the layer and what it lost.
     """
-    ours, theirs = ([(v.name, v.shape, v.trainable) for v in m.variables] for m in (model, twin))
+    ours, theirs = (
+        [(plain_name(v), v.shape, v.trainable) for v in m.variables] for m in (model, twin)
+    )
     layers, copies = model._flatten_layers(), twin._flatten_layers()
     if ours != theirs or len(layers) != len(copies):
         raise ValueError("it shares variables or has layers that no configuration tells of")
@@ -70,6 +73,11 @@ def complete(model: keras.Model, twin: keras.Model) -> None:
             other.finalize_state()
         if (lost := _loss(layer, other)) is not None:
             raise ValueError(f"layer {layer.name!r} would lose its {lost}")
+
+
+def plain_name(variable: keras.Variable) -> str:
+    """Return a variable's name, without the number that Keras gives one that was not named."""
+    return re.sub(r"^variable_\d+$", "variable", variable.name)
 
 
 def _is_function(value):

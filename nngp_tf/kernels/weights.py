@@ -232,9 +232,7 @@ def _names(model, owners):
     names = {}
     for variable in [*model.trainable_variables, *model.non_trainable_variables]:
         owner = owners.get(id(variable))
-        # One without a name is numbered by Keras as layers are.
-        own_name = re.sub(r"^variable_\d+$", "variable", variable.name)
-        name = f"{layer_names.get(id(owner))}/{own_name}"
+        name = f"{layer_names.get(id(owner))}/{layer_copies.plain_name(variable)}"
         seen[name] += 1
         # Names repeat within nested models only.
         names[id(variable)] = name if seen[name] == 1 else f"{name}#{seen[name] - 1}"
