@@ -46,15 +46,14 @@ def sources(layer: keras.layers.Layer) -> dict[int, Source]:
     if not own:
         return {}
     found = {}
-    for variable in own:
-        initialiser = getattr(layer, f"{variable.name}_initializer", None)
-        if isinstance(initialiser, keras.initializers.Initializer):
-            found[id(variable)] = Source(initialiser)
     anew = _numbered(_built_anew(layer))
     for key, variable in _numbered(own).items():
+        initialiser = getattr(layer, f"{variable.name}_initializer", None)
         if key in anew:
             twin = anew[key]
             found[id(variable)] = Source(twin._initializer, is_state=not twin.trainable)
+        elif isinstance(initialiser, keras.initializers.Initializer):
+            found[id(variable)] = Source(initialiser)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from typing import Any
 
@@ -28,6 +29,10 @@ def made_anew(layer: keras.layers.Layer, kind: type | None = None, **changes: An
     """
     kind = kind or type(layer)
     config = kind.get_config(layer) | changes
+    for name, parameter in inspect.signature(kind.__init__).parameters.items():
+        # What the configuration forgets is often an attribute all the same.
+        if parameter.default is parameter.empty and name not in config and name in vars(layer):
+            config[name] = vars(layer)[name]
     own = {name: value for name, value in vars(layer).items() if name in config}
     own = {name: _detached(value) for name, value in own.items() if _is_function(value)}
     with keras.saving.custom_object_scope(_classes(layer)):
