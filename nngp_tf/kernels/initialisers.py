@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable
 
@@ -46,12 +47,13 @@ def sources(layer: keras.layers.Layer) -> dict[int, Source]:
     if not own:
         return {}
     found = {}
-    anew = _numbered(_built_anew(layer))
+    twins, untrainable = _built_anew(layer)
+    anew = _numbered(twins)
     for key, variable in _numbered(own).items():
         initialiser = getattr(layer, f"{variable.name}_initializer", None)
         if key in anew:
             twin = anew[key]
-            found[id(variable)] = Source(twin._initializer, is_state=not twin.trainable)
+            found[id(variable)] = Source(twin._initializer, id(twin) in untrainable)
         elif isinstance(initialiser, keras.initializers.Initializer):
             found[id(variable)] = Source(initialiser)
     return found
@@ -60,13 +62,35 @@ def sources(layer: keras.layers.Layer) -> dict[int, Source]:
 def constant(initialiser: Callable, shape: tuple[int, ...], dtype: str) -> np.ndarray | None:
     """Return the value of an initialiser that draws no random numbers, None of one that does."""
     # Random functions of TensorFlow repeat themselves under a fixed seed: the graph tells.
-    with tf.Graph().as_default() as graph:
-        initialiser(shape, dtype=dtype)
+    traced = tf.function(lambda: initialiser(shape, dtype=dtype), autograph=False)
+    graph = traced.get_concrete_function().graph
     random = ("Random", "TruncatedNormal", "Multinomial")
     if any(word in operation.type for operation in graph.get_operations() for word in random):
         return None
     one, two = (keras.ops.convert_to_numpy(initialiser(shape, dtype=dtype)) for _ in range(2))
     return one if one.shape == tuple(shape) and np.array_equal(one, two) else None
+
+
+def fan(initialiser: Callable, shape: tuple[int, ...]) -> float | None:
+    """Return the fan that Keras' `VarianceScaling` divides by; None for another initialiser."""
+    # A subclass with a `call` of its own is not taken for what it inherits from.
+    kind = keras.initializers.VarianceScaling
+    if not isinstance(initialiser, kind) or type(initialiser).__call__ is not kind.__call__:
+        return None
+    if len(shape) < 2:
+        return None
+    if getattr(initialiser, "input_axes", None) or getattr(initialiser, "output_axes", None):
+        return None
+    receptive_field = math.prod(shape[:-2])
+    fan_in, fan_out = shape[-2] * receptive_field, shape[-1] * receptive_field
+    return {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[
+        initialiser.mode
+    ]
+
+
+def truncated_stddev(scale: float, fan: float) -> float:
+    """Return the deviation before truncation that leaves the variance scale / fan after it."""
+    return math.sqrt(scale / max(1.0, fan)) / 0.87962566103423978
 
 
 def _numbered(variables):
@@ -81,7 +105,10 @@ def _numbered(variables):
 
 
 def _built_anew(layer):
-    """Return the own variables of a layer's copy without values; none if it cannot be made."""
+    """Return the own variables of a layer's copy without values, and the ids of the untrainable.
+
+    None if it cannot be made.
+    """
     for kind in type(layer).__mro__:
         # A class whose configuration says too little is its parent, if it builds like it.
         if kind is keras.layers.Layer or kind.build is not type(layer).build:
@@ -91,15 +118,15 @@ def _built_anew(layer):
             with keras.StatelessScope(), warnings.catch_warnings():
                 # Keras warns of functions in a configuration, which is not stored here.
                 warnings.simplefilter("ignore")
-                # A frozen layer would not tell which of its variables it trains.
-                twin = layer_copies.made_anew(layer, kind, trainable=True)
+                twin = layer_copies.made_anew(layer, kind)
                 if not twin.built:
                     twin.build_from_config(layer.get_build_config())
                 for variable in twin.variables:
                     # Nor do they need any when it ends.
                     variable._deferred_initialize = lambda: None
-                return own_variables(twin)
+                # Those of a frozen layer too are kept by what it made them.
+                return own_variables(twin), {id(v) for v in twin._non_trainable_variables}
         # The code of other people's layers may raise anything.
         except Exception:
             continue
-    return []
+    return [], set()

@@ -28,8 +28,14 @@ def made_anew(layer: keras.layers.Layer, kind: type | None = None, **changes: An
       Exception: Whatever the class raises that cannot be made from its configuration.
     """
     kind = kind or type(layer)
-    config = kind.get_config(layer) | changes
-    for name, parameter in inspect.signature(kind.__init__).parameters.items():
+    parameters = inspect.signature(kind.__init__).parameters
+    config = kind.get_config(layer)
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        # Keras names them whether or not the constructor takes them.
+        for name in {"name", "trainable", "dtype"} - parameters.keys():
+            config.pop(name, None)
+    config |= changes
+    for name, parameter in parameters.items():
         # What the configuration forgets is often an attribute all the same.
         if parameter.default is parameter.empty and name not in config and name in vars(layer):
             config[name] = vars(layer)[name]

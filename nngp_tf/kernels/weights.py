@@ -308,24 +308,10 @@ def _constant_rule(variable, layer, initialiser):
 
 def _truncated_normal_stddev(initialiser, shape):
     """Return the standard deviation before truncation of what Keras draws most often, else None."""
-    if not isinstance(initialiser, keras.initializers.VarianceScaling):
+    if getattr(initialiser, "distribution", None) != "truncated_normal":
         return None
-    # A subclass with a `call` of its own is not taken for what it inherits from.
-    if type(initialiser).__call__ is not keras.initializers.VarianceScaling.__call__:
-        return None
-    if initialiser.distribution != "truncated_normal" or len(shape) < 2:
-        return None
-    if getattr(initialiser, "input_axes", None) or getattr(initialiser, "output_axes", None):
-        return None
-    receptive_field = math.prod(shape[:-2])
-    fan_in, fan_out = shape[-2] * receptive_field, shape[-1] * receptive_field
-    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-    return variance_scaling_stddev(initialiser.scale, fan[initialiser.mode])
-
-
-def variance_scaling_stddev(scale: float, fan: float) -> float:
-    """Return the deviation before truncation that leaves the variance scale / fan after it."""
-    return math.sqrt(scale / max(1.0, fan)) / 0.87962566103423978
+    fan = initialisers.fan(initialiser, shape)
+    return None if fan is None else initialisers.truncated_stddev(initialiser.scale, fan)
 
 
 def _where(layer, variable):
