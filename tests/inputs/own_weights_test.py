@@ -221,6 +221,7 @@ class TestCalibration:
         np.testing.assert_array_equal(default.train_train, stated.train_train)
 
 
+@pytest.mark.slow
 def test_devices_give_the_same_kernel():
     """On logical devices, which a process must set up before anything else."""
     code = """
@@ -232,15 +233,14 @@ def test_devices_give_the_same_kernel():
         import numpy as np
         from tests.inputs import own_weights_test as t
         strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1", "cpu:2"])
-        for scope in (strategy, tf.distribute.get_strategy()):
-            with scope.scope():
-                model = t.trained()
-            for dtype in ("float32", "float64"):
-                kernel = t.given(model, strategy=strategy, compute_dtype=dtype, batch_size=2)
-                t.assert_kernel_of(kernel, t.features(model))
-            options = {"batch_norm": "batch_statistics", "calibration_size": 4}
-            one, three = (t.given(model, strategy=s, **options) for s in (None, strategy))
-            np.testing.assert_allclose(three.features, one.features, rtol=1e-3, atol=1e-5)
+        with strategy.scope():
+            model = t.trained()
+        for dtype in ("float32", "float64"):
+            kernel = t.given(model, strategy=strategy, compute_dtype=dtype, batch_size=2)
+            t.assert_kernel_of(kernel, t.features(model))
+        options = {"batch_norm": "batch_statistics", "calibration_size": 4}
+        one, three = (t.given(model, strategy=s, **options) for s in (None, strategy))
+        np.testing.assert_allclose(three.features, one.features, rtol=1e-3, atol=1e-5)
         print("equal")
     """
     run = run_python(code)
@@ -357,6 +357,7 @@ class TestWarning:
         expected = drawn(model).train_train
         np.testing.assert_array_equal(drawn(trained(model)).train_train, expected)
 
+    @pytest.mark.slow
     def test_reaches_a_user_who_set_up_no_logging(self):
         code = """
             from tests.inputs import own_weights_test as t
