@@ -10,7 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from nngp_tf.kernels import weights
+from nngp_tf.kernels import initialisers, weights
 from nngp_tf.kernels.cell_layout import Stack
 
 
@@ -61,7 +61,7 @@ def conv_kernel(stream: tf.Tensor, kernel_size: int, rows: Axis, columns: Axis) 
     """
     shape = [kernel_size, kernel_size, rows.size, columns.size]
     fan_in = tf.cast(kernel_size**2 * rows.count, tf.float32)
-    stddev = weights.variance_scaling_stddev(1.0, 1.0) * tf.math.rsqrt(fan_in)
+    stddev = initialisers.truncated_stddev(1.0, 1.0) * tf.math.rsqrt(fan_in)
     padded = rows.index is not None or columns.index is not None
     row = tf.range(rows.size) if rows.index is None else rows.index
     column = tf.range(columns.size) if columns.index is None else columns.index

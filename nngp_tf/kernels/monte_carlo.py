@@ -42,13 +42,17 @@ def monte_carlo_kernel(
     model: keras.Model | Nasbench101Network | MnasNetwork,
     x_train: np.ndarray,
     x_test: np.ndarray | None = None,
-    num_inits: int = 8,
+    num_inits: int | None = None,
     **options,
 ) -> MonteCarloKernel:
     """Estimates the NNGP kernel of a network over `num_inits` initialisations.
 
+    None stands for 8 of them, and for the only one under `weights="as_given"`.
+
     Takes the options of `running_kernels`, and raises what it raises.
     """
+    if num_inits is None:
+        num_inits = 1 if options.get("weights") == "as_given" else 8
     (kernel,) = running_kernels(model, x_train, x_test, (num_inits,), **options)
     return kernel
 
@@ -57,10 +61,11 @@ def running_kernels(
     model: keras.Model | Nasbench101Network | MnasNetwork,
     x_train: np.ndarray,
     x_test: np.ndarray | None = None,
-    num_inits: Sequence[int] = (1, 2, 4, 8),
+    num_inits: Sequence[int] | None = None,
     *,
     seed: int = 0,
-    batch_norm: str = "one_update",
+    batch_norm: str | None = None,
+    weights: str = "drawn",
     compute_dtype: str | Sequence[str] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     feature_layer: str | None = FEATURE_LAYER,
@@ -72,17 +77,23 @@ def running_kernels(
     """Yield the running estimate at each count of initialisations.
 
     Args:
-      model: Any Keras model of one input; its variables' values are not used. Or a
-        `Nasbench101Network` or `MnasNetwork`, which gives the kernel of its model by programs that
-        all networks of the space share, and without building it.
+      model: Any Keras model of one input. Or a `Nasbench101Network` or `MnasNetwork`, which gives
+        the kernel of its model by programs that all networks of the space share, and without
+        building it.
       x_train: Training inputs [N, ...], such as images [N, H, W, channels], vectors [N, D] or
         series [N, time, channels]; float, or integers for a model that takes them. Those of half
         precision are widened batch by batch.
       x_test: Test inputs [T, ...]; None for none.
-      num_inits: Increasing counts at which to yield.
+      num_inits: Increasing counts at which to yield; None for 1, 2, 4, 8, and for 1 alone under
+        `weights="as_given"`, which takes no other.
       seed: Of the draws, 0 <= seed < 2**31. With the index of an initialisation it fixes weights
         and calibration batch, however the work is divided.
-      batch_norm: "one_update", "batch_statistics" or "initial"; see `FeatureProgram`.
+      batch_norm: "one_update", "batch_statistics" or "initial", and under given weights also
+        "as_given": the model's own statistics as they are; see `FeatureProgram`. None for
+        "one_update", and for "as_given" under given weights.
+      weights: "drawn" anew for each initialisation, whatever values the model's variables have, of
+        which a warning tells if they are no fresh draw. Or "as_given": the values that they have, a
+        trained network's say, as one deterministic initialisation.
       compute_dtype: "float32", "bfloat16", ..., or several, of which a later one is taken where the
         ones before do not tell the images apart (`MonteCarloKernel.is_resolved`). None lets the
         device decide: `precision.compute_dtypes`.
@@ -112,7 +123,14 @@ def running_kernels(
     x_train, x_test = arguments.check_inputs(x_train, x_test, taken)
     seed = arguments.check_integer("seed", seed)
     first_init = arguments.check_integer("first_init", first_init)
+    if num_inits is None:
+        num_inits = (1,) if weights == "as_given" else (1, 2, 4, 8)
     counts = arguments.check_counts(num_inits, first_init, seed)
+    if weights == "as_given" and (counts != [1] or first_init):
+        raise ValueError(
+            'weights="as_given" is one initialisation: leave num_inits and first_init out, got '
+            f"num_inits {counts} from {first_init}"
+        )
     batch_size = arguments.check_size(
         "batch_size", batch_size, DEFAULT_BATCH_SIZE, len(x_train) + len(x_test)
     )
@@ -123,8 +141,17 @@ def running_kernels(
     dtypes = precision.compute_dtypes(compute_dtype, strategy)
 
     def make_rounds(dtype):
-        is_strict = compute_dtype is not None and len(dtypes) == 1
-        network = resolve(model, x_train, feature_layer, batch_norm, dtype, strategy, is_strict)
+        network = resolve(
+            model,
+            x_train,
+            feature_layer,
+            batch_norm,
+            dtype,
+            strategy,
+            weights,
+            is_strict=compute_dtype is not None and len(dtypes) == 1,
+            warns=dtype == dtypes[0],
+        )
         return _Rounds(
             network,
             strategy,

@@ -14,11 +14,12 @@ from absl import logging
 
 from nngp_tf.kernels import arguments, cell_layout, mnas_layout, precision
 from nngp_tf.kernels.cell_program import CellFamily
-from nngp_tf.kernels.features import FeatureProgram, check_batch_norm
+from nngp_tf.kernels.features import FeatureProgram, resolve_batch_norm
 from nngp_tf.kernels.mnas_layer import MnasFamily
 from nngp_tf.kernels.mnas_programs import has_static_shapes
 from nngp_tf.kernels.mnas_step import MnasStep
 from nngp_tf.kernels.step import make_step, said_by_layer, shared_step
+from nngp_tf.kernels.weights import WeightSampler
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
 from nngp_tf.models.mnas_network import MnasNetwork
 from nngp_tf.models.nasbench101_network import Nasbench101Network
@@ -71,10 +72,12 @@ def resolve(
     model: keras.Model | Nasbench101Network | MnasNetwork,
     images: np.ndarray,
     feature_layer: str | None,
-    batch_norm: str,
+    batch_norm: str | None,
     compute_dtype: str,
     strategy: tf.distribute.Strategy,
+    weights: str = "drawn",
     is_strict: bool = True,
+    warns: bool = True,
 ) -> Network:
     """Find the program of a model or network; arguments as of `monte_carlo.running_kernels`.
 
@@ -84,12 +87,17 @@ def resolve(
     Raises:
       ValueError: If the model does not take the images, has no such layer, or cannot be drawn.
     """
-    check_batch_norm(batch_norm)
+    batch_norm = resolve_batch_norm(batch_norm, weights)
     if isinstance(model, Nasbench101Network | MnasNetwork):
         if feature_layer != FEATURE_LAYER:
             raise ValueError(
                 f"feature_layer of a {type(model).__name__} must be {FEATURE_LAYER!r}, got "
                 f"{feature_layer!r}: build() its model to take another layer"
+            )
+        if weights == "as_given":
+            raise ValueError(
+                f"a {type(model).__name__} has no weights yet that could be taken as given: "
+                "build() its model, load or train that, and pass it"
             )
         if compute_dtype != "float64":
             return _shared(model, batch_norm, compute_dtype, strategy)
@@ -97,6 +105,8 @@ def resolve(
     model = features(model, feature_layer)
     _check_built(model)
     _check_data_format(model, images.shape[1:])
+    if weights == "drawn" and warns:
+        _warn_of_trained_weights(model)
     try:
         model = precision.in_compute_dtype(model, compute_dtype)
     except ValueError as error:
@@ -107,9 +117,9 @@ def resolve(
     if precision.device_type(strategy) == "CPU":
         _check_runs_channels_first(model, images)
     output_dtype = "float64" if compute_dtype == "float64" else "float32"
-    program = FeatureProgram(model, batch_norm, output_dtype)
+    program = FeatureProgram(model, batch_norm, output_dtype, weights)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
-    return Network(program, (), functools.cache(make_step), compute_dtype)
+    return Network(program, program.inputs, functools.cache(make_step), compute_dtype)
 
 
 def _shared(network, batch_norm, dtype, strategy):
@@ -122,6 +132,17 @@ def _shared(network, batch_norm, dtype, strategy):
     inputs = tf.nest.map_structure(tf.constant, inputs)
     make_step = functools.partial(MnasStep, kinds)
     return Network(MnasFamily(batch_norm, dtype), inputs, make_step, dtype)
+
+
+def _warn_of_trained_weights(model):
+    path = WeightSampler(model).trained_variable()
+    if path is not None:
+        logging.warning(
+            "the weights of model %r are trained or loaded (%s is no fresh draw), but the kernel "
+            'is of weights drawn anew: pass weights="as_given" for that of the weights it has',
+            model.name,
+            path,
+        )
 
 
 def _check_built(model):

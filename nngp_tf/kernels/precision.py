@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from nngp_tf.kernels import layer_copies
+
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
 # From 1 to the next larger number.
 SPACING = {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10, "float64": 2.0**-52}
@@ -90,10 +92,11 @@ def coarsest(model: keras.Model) -> str:
 
 
 def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
-    """Return the model if its weights compute in this dtype, else a twin that does.
+    """Return the model if its weights compute in this dtype, else a twin of the same values.
 
     Raises:
-      ValueError: If the twin cannot be made, as for a subclassed model.
+      ValueError: If the twin cannot be made, as for a subclassed or a quantised model, or would
+        lack something of the model.
     """
     layers = model._flatten_layers(include_self=False)
     with_weights = [x for x in layers if x.weights and not isinstance(x, keras.Model)]
@@ -103,6 +106,12 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         raise ValueError(
             f"a model of class {type(model).__name__} cannot be copied to compute in "
             f"{compute_dtype}: build it under that dtype policy, or pass the compute_dtype it has"
+        )
+
+    if (quantised := layer_copies.quantisation(model)) is not None:
+        raise ValueError(
+            f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({quantised}): "
+            "pass the model as it was before quantisation, or the compute_dtype it has"
         )
 
     last = model.layers[-1]
@@ -135,15 +144,18 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         if isinstance(layer, keras.layers.Lambda):
             # Without variables, and its function cannot be made anew from a configuration.
             return layer
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Layer):
-            # A pool that gives the features adds up many numbers: it keeps their digits.
-            config["dtype"] = compute_of_last if layer is last and not layer.weights else policy
-        return type(layer).from_config(config)
+        if not isinstance(layer, keras.layers.Layer):
+            # One of `keras.ops`, which has no dtype.
+            return type(layer).from_config(layer.get_config())
+        # A pool that gives the features adds up many numbers: it keeps their digits.
+        is_pool = layer is last and not layer.weights
+        return layer_copies.made_anew(layer, dtype=compute_of_last if is_pool else policy)
 
     try:
-        return twin_of(model)
-    except (TypeError, ValueError) as error:
+        twin = twin_of(model)
+        layer_copies.complete(model, twin)
+        return twin
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
             f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({error}): build "
             "it under that dtype policy, or pass the compute_dtype it has"

@@ -22,18 +22,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from nngp_tf.kernels import freshness, initialisers, layer_copies
 
 MAX_INITIALISATIONS = 2**31 - 2**16
 
-# Keras names most initialisers after their variable; these layers depart from that.
-_INITIALISER_ATTRIBUTES = {
-    "depthwise_kernel": ("depthwise_initializer",),
-    "pointwise_kernel": ("pointwise_initializer",),
-    "recurrent_kernel": ("recurrent_initializer",),
-    "kernel": ("kernel_initializer", "depthwise_initializer"),
-}
 _CONSTANT_INITIALISERS = (
     keras.initializers.Zeros,
     keras.initializers.Ones,
@@ -51,11 +45,24 @@ class Weights:
     non_trainable: list[tf.Tensor]
 
 
+@dataclasses.dataclass(frozen=True)
+class GivenWeights:
+    """The values that a model has, in place of draws."""
+
+    values: Weights
+
+    def draw(self, seed: int | tf.Tensor, initialisation: int | tf.Tensor) -> Weights:
+        """Return the values, whatever the seed and the initialisation."""
+        del seed, initialisation
+        return self.values
+
+
 class WeightSampler:
     """Draws the variables of a model after each one's own Keras initialiser.
 
     Every random and constant initialiser of Keras is followed exactly, by Keras' own code. A fixed
-    seed inside an initialiser is overridden, or all initialisations would be the same.
+    seed inside an initialiser is overridden, or all initialisations would be the same. What a
+    `Normalization` layer has learnt of data is kept.
     """
 
     def __init__(self, model: keras.Model):
@@ -65,16 +72,38 @@ class WeightSampler:
           model: A built model.
 
         Raises:
-          ValueError: Naming the layer and the variable, if one has no initialiser to draw it from.
+          ValueError: Naming the layer and the variable, if one has no initialiser to draw it from,
+            or a layer that is quantised.
         """
+        if (quantised := layer_copies.quantisation(model)) is not None:
+            raise ValueError(
+                f"{quantised}, so its weights cannot be drawn: pass the model as it was before "
+                'quantisation, or weights="as_given"'
+            )
         owners = _owners(model)
         names = _names(model, owners)
+        sources = {}
+        for layer in model._flatten_layers():
+            sources |= initialisers.sources(layer)
 
         def rules(variables):
-            return [(_draw_rule(v, owners), variable_key(names[id(v)])) for v in variables]
+            return [
+                (_draw_rule(v, owners.get(id(v)), sources.get(id(v))), variable_key(names[id(v)]))
+                for v in variables
+            ]
 
         self._trainable = rules(model.trainable_variables)
         self._non_trainable = rules(model.non_trainable_variables)
+        self._sources = [
+            (v, sources[id(v)])
+            for v in model.variables
+            if id(v) in sources and not isinstance(owners[id(v)], keras.layers.Normalization)
+        ]
+
+    def trained_variable(self) -> str | None:
+        """Return the path of a variable whose values are no fresh draw; None if none is found."""
+        trained = freshness.first_trained(self._sources)
+        return None if trained is None else trained.path
 
     def draw(self, seed: int | tf.Tensor, initialisation: int | tf.Tensor) -> Weights:
         """Draws one initialisation.
@@ -183,9 +212,8 @@ class _StreamSeed(keras.random.SeedGenerator):
 def _owners(model):
     """Map the id of each variable to its layer, the one that no sublayer shares it with."""
     owners = {}
-    for layer in [model, *model._flatten_layers(include_self=False)]:
-        nested = {id(v) for x in layer._flatten_layers(include_self=False) for v in x.variables}
-        owners |= {id(v): layer for v in layer.variables if id(v) not in nested}
+    for layer in model._flatten_layers():
+        owners |= {id(v): layer for v in initialisers.own_variables(layer)}
     return owners
 
 
@@ -204,7 +232,7 @@ def _names(model, owners):
     names = {}
     for variable in [*model.trainable_variables, *model.non_trainable_variables]:
         owner = owners.get(id(variable))
-        name = f"{layer_names.get(id(owner))}/{variable.name}"
+        name = f"{layer_names.get(id(owner))}/{layer_copies.plain_name(variable)}"
         seen[name] += 1
         # Names repeat within nested models only.
         names[id(variable)] = name if seen[name] == 1 else f"{name}#{seen[name] - 1}"
@@ -218,11 +246,10 @@ def _in_order(layer):
         yield from _in_order(inner)
 
 
-def _draw_rule(variable, owners) -> Callable[[tf.Tensor], tf.Tensor]:
+def _draw_rule(variable, layer, source) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the function from a seed [2] to a draw of the variable."""
-    layer = owners.get(id(variable))
     shape, dtype = tuple(variable.shape), variable.dtype
-    if variable.name == "seed_generator_state":
+    if variable.name == initialisers.SEED_STATE:
         return lambda seed: tf.cast(
             tf.random.stateless_uniform(shape, seed, maxval=2**31 - 1, dtype=tf.int32), dtype
         )
@@ -231,15 +258,27 @@ def _draw_rule(variable, owners) -> Callable[[tf.Tensor], tf.Tensor]:
             f"variable {variable.path!r} belongs to no layer of the model, so there is no "
             "initialiser to draw it from; make it a weight of a layer"
         )
-    initialiser = _initialiser(layer, variable)
+    if isinstance(layer, keras.layers.Normalization):
+        kept = keras.ops.convert_to_numpy(variable)
+        return lambda seed: tf.constant(kept, dtype)
+    if source is None:
+        raise ValueError(
+            f"{_where(layer, variable)} is made without an initialiser that could be found, so its "
+            "value at initialisation is not known; make it by `add_weight` in a layer that its "
+            f"configuration tells all of, or give the layer a {variable.name}_initializer"
+        )
+    initialiser = source.initialiser
+    constant = not hasattr(initialiser, "seed")
+    averages = isinstance(layer, keras.layers.BatchNormalization)
+    if source.is_state and constant and not averages and not freshness.is_fresh(variable, source):
+        raise ValueError(
+            f"{_where(layer, variable)} is no weight, but a state that differs from its initial "
+            'one, as the mask of a pruned network does, and would be lost: pass weights="as_given"'
+        )
     if isinstance(initialiser, _CONSTANT_INITIALISERS):
         return lambda seed: tf.cast(initialiser(shape, dtype=dtype), dtype)
-    if not hasattr(initialiser, "seed"):
-        raise ValueError(
-            f"{_where(layer, variable)} has the initialiser {initialiser!r}, which takes no seed: "
-            "use one of Keras' initialisers, or a subclass of one that draws with keras.random "
-            "from its `seed`"
-        )
+    if constant:
+        return _constant_rule(variable, layer, initialiser)
 
     if (stddev := _truncated_normal_stddev(initialiser, shape)) is not None:
         draw_dtype = "float64" if dtype == "float64" else "float32"
@@ -259,74 +298,27 @@ def _draw_rule(variable, owners) -> Callable[[tf.Tensor], tf.Tensor]:
     return draw
 
 
+def _constant_rule(variable, layer, initialiser):
+    """Return the rule of an initialiser without a seed, which may be any function."""
+    try:
+        value = initialisers.constant(initialiser, tuple(variable.shape), variable.dtype)
+    except (AttributeError, TypeError, ValueError):
+        value = None
+    if value is None:
+        raise ValueError(
+            f"{_where(layer, variable)} has the initialiser {initialiser!r}, which takes no seed: "
+            "use one of Keras' initialisers, or a subclass of one that draws with keras.random "
+            "from its `seed`"
+        )
+    return lambda seed: tf.constant(value, variable.dtype)
+
+
 def _truncated_normal_stddev(initialiser, shape):
     """Return the standard deviation before truncation of what Keras draws most often, else None."""
-    if not isinstance(initialiser, keras.initializers.VarianceScaling):
+    if getattr(initialiser, "distribution", None) != "truncated_normal":
         return None
-    # A subclass with a `call` of its own is not taken for what it inherits from.
-    if type(initialiser).__call__ is not keras.initializers.VarianceScaling.__call__:
-        return None
-    if initialiser.distribution != "truncated_normal" or len(shape) < 2:
-        return None
-    if getattr(initialiser, "input_axes", None) or getattr(initialiser, "output_axes", None):
-        return None
-    receptive_field = math.prod(shape[:-2])
-    fan_in, fan_out = shape[-2] * receptive_field, shape[-1] * receptive_field
-    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-    return variance_scaling_stddev(initialiser.scale, fan[initialiser.mode])
-
-
-def variance_scaling_stddev(scale: float, fan: float) -> float:
-    """Return the deviation before truncation that leaves the variance scale / fan after it."""
-    return math.sqrt(scale / max(1.0, fan)) / 0.87962566103423978
-
-
-def _initialiser(layer, variable):
-    if getattr(layer, "unit_forget_bias", False) and variable.name == "bias":
-        raise ValueError(
-            f"{_where(layer, variable)} is made by a function of its own under "
-            "unit_forget_bias=True: build the layer with unit_forget_bias=False"
-        )
-    if (fixed := _fixed_initialiser(layer, variable)) is not None:
-        return fixed
-    names = _INITIALISER_ATTRIBUTES.get(variable.name, (f"{variable.name}_initializer",))
-    for name in names:
-        if isinstance(initialiser := getattr(layer, name, None), keras.initializers.Initializer):
-            if isinstance(layer, keras.layers.EinsumDense) and variable.name == "kernel":
-                return _with_einsum_axes(initialiser, layer.equation)
-            return initialiser
-    raise ValueError(
-        f"{_where(layer, variable)} has no Keras initialiser in the attribute {names[0]!r}, "
-        "so its value at initialisation is not known; replace the layer, or give it that attribute"
-    )
-
-
-def _fixed_initialiser(layer, variable):
-    """Return the initialiser of a variable whose layer has no attribute for it, else None."""
-    kind = type(layer).__name__
-    if kind == "RMSNormalization" and variable.name == "scale":
-        return keras.initializers.Ones()
-    # Of ConvNeXt, in keras.applications.
-    if kind == "LayerScale" and hasattr(layer, "init_values"):
-        return keras.initializers.Constant(layer.init_values)
-    if isinstance(layer, keras.layers.Normalization):
-        start = {"mean": 0, "variance": 1, "count": 0}
-        # Adapted to data, it has a state that no initialiser gives.
-        if variable.name in start and np.all(variable.numpy() == start[variable.name]):
-            return keras.initializers.Constant(start[variable.name])
-    return None
-
-
-def _with_einsum_axes(initialiser, equation):
-    """Return the initialiser that `EinsumDense` makes of its own, with fans by the equation."""
-    axes = [getattr(initialiser, name, ()) for name in ("input_axes", "output_axes")]
-    if None not in axes:
-        return initialiser
-    kernel, outputs = equation.split(",")[1].split("->")
-    initialiser = copy.copy(initialiser)
-    initialiser.input_axes = [i for i, axis in enumerate(kernel) if axis not in outputs]
-    initialiser.output_axes = [i for i, axis in enumerate(kernel) if axis in outputs]
-    return initialiser
+    fan = initialisers.fan(initialiser, shape)
+    return None if fan is None else initialisers.truncated_stddev(initialiser.scale, fan)
 
 
 def _where(layer, variable):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nngp_tf.kernels import cell_layout, weights
+from nngp_tf.kernels import cell_layout, initialisers, weights
 from nngp_tf.kernels.cell_draws import Axis, conv_kernel
 
 pytestmark = pytest.mark.fast
@@ -50,7 +50,7 @@ def test_scale_follows_the_real_channels():
 def test_a_kernel_without_padding_is_that_of_the_keras_model():
     """As `weights.WeightSampler` draws it: the same stream, shape and scale."""
     axes = Axis(6, 6), Axis(8, 8)
-    stddev = weights.variance_scaling_stddev(1.0, 9 * 6)
+    stddev = initialisers.truncated_stddev(1.0, 9 * 6)
     expected = on_tpu(lambda stream: stddev * weights.truncated_normal([3, 3, 6, 8], stream))(7, 3)
     got = on_tpu(lambda stream: conv_kernel(stream, 3, *axes))(7, 3)
     np.testing.assert_allclose(got, expected, rtol=1e-6)

@@ -1,5 +1,7 @@
 """Batch normalisation at initialisation, against the definition of each mode."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -422,6 +424,16 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"'sync' synchronises batch statistics.*=False"):
             FeatureProgram(model, "one_update")
         # Nothing is calibrated, so nothing is synchronised.
+        FeatureProgram(model, "initial")
+
+    @pytest.mark.skipif(
+        "renorm" not in inspect.signature(layers.BatchNormalization).parameters,
+        reason="this Keras has no batch renormalisation",
+    )
+    def test_batch_renormalisation(self):
+        model = network({"renorm": True, "name": "renorm"})
+        with pytest.raises(ValueError, match="layer 'renorm' renormalises"):
+            FeatureProgram(model, "one_update")
         FeatureProgram(model, "initial")
 
     @pytest.mark.parametrize("mode", ["one_update", "batch_statistics"])
