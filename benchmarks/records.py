@@ -58,8 +58,9 @@ def main(argv):
         sizes = {how: os.path.getsize(paths[count]) for how, count in counts.items()}
     rows = [_row(how, counts[how], sizes[how], of) for how, of in runs.items()]
     rates = {row[""]: row["records/s"]["median"] for row in rows}
+    # The published 5,083,488 records within a few minutes, once.
     targets = [
-        timing.target("records per second, first load", rates["first load"], 1e5, at_least=True)
+        timing.target("records per second, first load", rates["first load"], 2e4, at_least=True)
     ]
     settings = {"repeats": timing.REPEATS.value}
     timing.report("records", settings, {"Records": rows}, targets)

@@ -39,7 +39,7 @@ class _RowError(ValueError):
     """A row that cannot be used.
 
     Attributes:
-      line: Its label in the frame, the line of the file but for line ends within quotes.
+      line: Where it begins in the file.
     """
 
     def __init__(self, line: int, reason: str) -> None:
@@ -63,10 +63,7 @@ def read(path: str) -> BenchmarkTable:
         _check_cells(frame)
         numbers = {name: _numbers(frame[name]) for name in frame if _is_numeric(name)}
     except _RowError as error:
-        # Line ends within quotes have been counted as none.
-        above = frame.loc[: error.line - 1]
-        line = error.line + sum(above[name].str.count("\n").sum() for name in above)
-        raise ValueError(f"{path}:{line}: {error}") from error
+        raise ValueError(f"{path}:{error.line}: {error}") from error
     return BenchmarkTable(
         source=path,
         module_hashes=tuple(frame["module_hash"]),
@@ -90,35 +87,37 @@ def read(path: str) -> BenchmarkTable:
 def _frame(path: str) -> pd.DataFrame:
     """Return the rows as texts, by the names of the header, labelled by their lines."""
     text = text_files.read(path)
-    first_line = len(text) - len(text.lstrip("\n")) + 1
+    start = len(text) - len(text.lstrip("\n"))
+    text = text[start:]
+    if not text:
+        raise ValueError(f"{path} is empty, expected a header line and rows")
+    where = f"{path}:{start + 1}"
+    if "," not in text.partition("\n")[0]:
+        raise ValueError(f"{where}: the header has a single column: separate columns by commas")
     try:
         # The header as a row like others: pandas would take a longer one after it for an index.
         frame = pd.read_csv(
-            io.StringIO(text.lstrip("\n")),
-            header=None,
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
+            io.StringIO(text), header=None, dtype=str, na_filter=False, skip_blank_lines=False
         )
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path} is empty, expected a header line and rows") from error
     except pd.errors.ParserError as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise ValueError(f"{path} cannot be read as CSV: {reason}") from error
     header = [name.strip() for name in frame.iloc[0]]
     if missing := [name for name in _REQUIRED if name not in header]:
-        hint = ": separate columns by commas" if len(header) == 1 else ""
-        raise ValueError(f"{path}:{first_line}: the header lacks {', '.join(missing)}{hint}")
-    for name in header:
-        if header.count(name) > 1 and (name in _REQUIRED or _is_numeric(name)):
-            raise ValueError(f"{path}:{first_line}: the header has {name} twice: remove one")
-    frame.index += first_line
+        raise ValueError(f"{where}: the header lacks {', '.join(missing)}")
+    used = [name in _REQUIRED or _is_numeric(name) for name in header]
+    for name in np.array(header)[used]:
+        if header.count(name) > 1:
+            raise ValueError(f"{where}: the header has {name} twice: remove one")
+    # Quoted values may hold line ends.
+    ends = frame.apply(lambda column: column.str.count("\n")).sum(axis=1) + 1
+    frame.index = start + 1 + ends.cumsum() - ends
     frame.columns = header
     rows = frame.iloc[1:]
     rows = rows[(rows != "").any(axis=1)]  # Blank lines are none.
     if not len(rows):
         raise ValueError(f"{path} holds no architectures, only a header")
-    return rows.loc[:, [name in _REQUIRED or _is_numeric(name) for name in header]]
+    return rows.loc[:, used]
 
 
 def _check_cells(frame: pd.DataFrame) -> None:

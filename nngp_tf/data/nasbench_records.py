@@ -10,6 +10,7 @@ A record is used whole and verified or not at all, and none stays in memory as a
 
 from __future__ import annotations
 
+import array
 import base64
 import dataclasses
 import json
@@ -38,7 +39,7 @@ _BATCH = 512  # Records that TensorFlow hands over at a time.
 _BUFFER_BYTES = 2**22
 _FRAME_BYTES = 16  # Around the data: its length and two checksums.
 _MAX_LENGTH = 2**16  # Of data; a hundred times what a record takes.
-_MAX_WRONG_CHECKSUMS = 100  # Each costs a copy of what follows.
+_MAX_WRONG_CHECKSUMS = 20  # Each costs a copy of what follows.
 _NAMED_FAULTS = 3
 
 
@@ -234,11 +235,11 @@ class _Columns:
     """What has been read so far."""
 
     def __init__(self) -> None:
-        self._row_of_hash: dict[str, int] = {}
+        self._row_of_hash: dict[bytes, int] = {}
         # Few distinct texts describe all cells: each is kept once.
         self._adjacencies: dict[str, int] = {}
         self._operations: dict[str, int] = {}
-        self._cells: list[tuple[int, int, int]] = []
+        self._cells = array.array("q")  # Positions of both texts and parameters, row after row.
         self._runs: dict[int, _Runs] = {}
 
     def add(self, payload: bytes) -> None:
@@ -250,18 +251,22 @@ class _Columns:
         """
         module_hash, epochs, adjacency, operations, metrics = _entries(payload)
         values, parameters = _values(metrics)
-        row = self._row_of_hash.get(module_hash)
+        try:
+            digest = bytes.fromhex(module_hash)
+        except ValueError:
+            digest = b""  # What is wrong is told below.
+        row = self._row_of_hash.get(digest)
         if row is None:
             check_stored(module_hash, adjacency, operations)
-            row = self._row_of_hash[module_hash] = len(self._cells)
-            self._cells.append(
+            row = self._row_of_hash[digest] = len(self._row_of_hash)
+            self._cells.extend(
                 (
                     self._adjacencies.setdefault(adjacency, len(self._adjacencies)),
                     self._operations.setdefault(operations, len(self._operations)),
                     parameters,
                 )
             )
-        elif self._cells[row] != (
+        elif tuple(self._cells[3 * row : 3 * row + 3]) != (
             self._adjacencies.get(adjacency),
             self._operations.get(operations),
             parameters,
@@ -275,8 +280,8 @@ class _Columns:
 
     def joined(self) -> Columns:
         """Return arrays of what has been added."""
-        cells = np.array(self._cells, np.int64).reshape(-1, 3)
-        digests = np.frombuffer(bytes.fromhex("".join(self._row_of_hash)), np.uint8)
+        cells = np.array(self._cells).reshape(-1, 3)
+        digests = np.frombuffer(b"".join(self._row_of_hash), np.uint8)
         return {
             "module_hashes": digests.reshape(-1, 16),
             "adjacencies": np.array(list(self._adjacencies), str),
@@ -302,7 +307,7 @@ class _Runs:
         """Add the next run of a row."""
         rows, runs, _ = self._values.shape
         if row >= rows:
-            self._grow(0, max(row + 1, rows + rows // 2) - rows)
+            self._grow(0, max(row + 1, rows + rows // 8) - rows)
         run = self._counts[row]
         if run >= runs:
             self._grow(1, 1)

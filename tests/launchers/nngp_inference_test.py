@@ -240,7 +240,7 @@ def test_a_directory_of_another_configuration(whole, cells, changes, message):
         ({"architectures": '"all"'}, "architectures must be one of sample, .* got 'all'"),
         ({"architectures": '"range:3"'}, "'range:START:STOP', got 'range:3'"),
         ({"architectures": '"file:none.txt"'}, r"none\.txt cannot be read"),
-        ({"architectures": '"table:none.csv"'}, r"no benchmark file at none\.csv"),
+        ({"architectures": '"table:none.csv"'}, r"no file none\.csv"),
         ({"num_architectures": 0}, "num_architectures must be positive or None, got 0"),
         ({"num_architectures": "None"}, "num_architectures must be at most 211812"),
     ],
@@ -259,7 +259,7 @@ def test_bad_parameters(tmp_path, parameters, message):
         (["--strategy=cpu", "--tpu=name"], "'name'.* goes with strategy 'tpu', got 'cpu'"),
         (["--strategy=multi_worker"], "'multi_worker' reads its cluster from .* TF_CONFIG"),
         (["--logical_cpus=0"], "logical_cpus must be at least 1, got 0"),
-        (["--truth=none.csv"], r"there is no benchmark file at none\.csv"),
+        (["--truth=none.csv"], r"there is no file none\.csv"),
         (
             ["--gin_param=nngp_inference.dataset = 'cifar10'"],
             "not prepared, looked in .*: pass",

@@ -186,7 +186,7 @@ def test_unreadable_files(tmp_path):
             chosen(f"file:{tmp_path}/{name}")
     with pytest.raises(ValueError, match=r"cannot be read \(.*nowhere.*\): name a file"):
         chosen("file:nowhere://cells.txt")
-    with pytest.raises(ValueError, match="there is no benchmark file at"):
+    with pytest.raises(ValueError, match="there is no file"):
         chosen(f"table:{tmp_path}/missing.csv")
     with pytest.raises(ValueError, match=r"its name must end in \.csv"):
         chosen(f"table:{tmp_path}/empty.txt")
