@@ -33,6 +33,8 @@ setuptools.setup(
         "importlib_resources>=5.0",
         "keras>=3.10,<4",
         "numpy>=1.26",
+        "pandas>=2.2",
+        "protobuf>=5.26",
         "scikit-learn>=1.3",
         "scipy>=1.11",
         "tensorflow-datasets>=4.9.10",

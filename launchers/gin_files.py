@@ -127,22 +127,25 @@ def _advice(statement: str, said: str) -> str:
     name, value = match[1], match[2].strip()
     if not value:
         return "no value follows"
-    if re.match(r"\s*[\w./]+\s*(:=|==|:)", statement):
-        return f"a value is given by one equals sign, {name} = {value}"
+    if re.match(r"\s*[\w./]+\s*(:=|=\s*=|:)", statement):
+        return f"a value is given by one equals sign, {name} = {value.lstrip('= ')}"
     if value != value.translate(_CURLY_QUOTES):
         return f"quotes are straight ones, {name} = {value.translate(_CURLY_QUOTES)}"
     if value[0] in "([{":
-        return _advice_on_container(name, said)
+        return _advice_on_container(name, statement, said)
     value = re.split(r"\s+#", value)[0]
     if more := re.fullmatch(r"""(['"])[^'"]*\1\s*([^'"]+)""", value):
         return f"{more[2]} follows the value, which ends at the quote"
     return f"{_advice_on_value(value)}, {name} = {_corrected(value)}"
 
 
-def _advice_on_container(name: str, said: str) -> str:
-    if match := re.search(r"Failed to parse token '([^']*)'", said):
-        return f"{_advice_on_value(match[1])}, {_corrected(match[1])} within {name}"
-    if "Expected ',' or" in said or "EOF" in said or "unterminated" in said:
+def _advice_on_container(name: str, statement: str, said: str) -> str:
+    _, *others = statement.split("\n")
+    runs_on = bool(others) and bool(re.match(r"\s*[\w./]+\s*=", others[-1]))
+    token = re.search(r"Failed to parse token '([^']*)'", said)
+    if token and not runs_on:
+        return f"{_advice_on_value(token[1])}, {_corrected(token[1])} within {name}"
+    if runs_on or "Expected ',' or" in said or "EOF" in said or "unterminated" in said:
         return f"a bracket, quote or comma is missing in {name}"
     return f"gin cannot read the value of {name} ({said.splitlines()[0]})"
 
@@ -174,10 +177,9 @@ def _check_macros() -> None:
             continue
         owners = [name for name in _configurables() if scope in _parameters(name)]
         if owners:
-            raise ValueError(
-                f"gin: {scope} = {parameters['value']!r} names no configurable: write "
-                f"{owners[0]}.{scope} = {parameters['value']!r}"
-            )
+            value = f"= {parameters['value']!r}"
+            meant = " or ".join(f"{owner}.{scope} {value}" for owner in owners)
+            raise ValueError(f"gin: {scope} {value} names no configurable: write {meant}")
 
 
 def _configurables() -> list[str]:

@@ -28,8 +28,8 @@ def check_labels(name: str, labels: Any, num_classes: int) -> np.ndarray:
     if num_classes < 2:
         raise ValueError(f"num_classes={num_classes}, expected at least 2 classes to tell apart.")
     labels = _indices(name, labels, f"in 0..{num_classes - 1}")
-    if labels.size and labels.max() >= num_classes:
-        bad = int(labels.argmax())
+    if (labels >= num_classes).any():
+        bad = int((labels >= num_classes).argmax())
         raise ValueError(
             f"{name}[{bad}] is {labels[bad]}, expected a class index in 0..{num_classes - 1}: "
             "correct the label or num_classes."
