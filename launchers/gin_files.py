@@ -5,6 +5,7 @@ gin says what its parser expected; what is said here is what to write instead.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import difflib
 import inspect
@@ -73,6 +74,8 @@ def _explained(source: str, text: str) -> Iterator[None]:
     try:
         yield
     except (SyntaxError, tokenize.TokenError) as error:
+        if str(getattr(error, "filename", "")).endswith(".py"):
+            raise ValueError(f"{source} imports what Python cannot read: {error}") from error
         lines = text.split("\n")
         is_token = isinstance(error, tokenize.TokenError)
         statement, number = _statement(lines, error.args[1][0] if is_token else error.lineno)
@@ -136,6 +139,10 @@ def _advice(statement: str, said: str) -> str:
     value = re.split(r"\s+#", value)[0]
     if more := re.fullmatch(r"""(['"])[^'"]*\1\s*([^'"]+)""", value):
         return f"{more[2]} follows the value, which ends at the quote"
+    with contextlib.suppress(ValueError, SyntaxError):
+        if isinstance(ast.literal_eval(value), tuple):
+            return f"a tuple is written in brackets, {name} = ({value}), and a number like 1.5"
+        return f"gin cannot read it ({said.splitlines()[0]})"  # Not for its value.
     return f"{_advice_on_value(value)}, {name} = {_corrected(value)}"
 
 

@@ -113,6 +113,7 @@ def read(path: str, on_corrupt: str) -> tuple[Columns, Corruption]:
                 note(Fault(record, offset, reason))
             if not record % _BATCH:
                 bar.update(offset - bar.n)
+        bar.update(size - bar.n)
     found = columns.joined()
     if not len(found["module_hashes"]):
         damage = f": {corruption}" if corruption.num_faults else ""

@@ -52,7 +52,8 @@ MISTAKES = [
     ("toy.number = FALSE", "FALSE is written False, toy.number = False"),
     ("toy.number = none", "none is written None, toy.number = None"),
     ("toy.number = null", "null is written None, toy.number = None"),
-    ("toy.number = 1,5", "a number is written like 1.5"),
+    ("toy.number = 2 * 3", "a number is written like 1.5"),
+    ("toy.number = 1,5", "in brackets, toy.number = (1,5), and a number like 1.5"),
     ("toy.number = 08", "a number is written like 1.5"),
     ("toy.number =", "no value follows"),
     ("toy.number", "NAME.PARAMETER = VALUE"),
@@ -113,6 +114,13 @@ def test_a_block_of_bindings(tmp_path):
     said = _said(files=[tmp_path / "some.gin"])
     assert "line 3" in said
     assert "text = 'abc'" in said
+
+
+def test_a_module_that_python_cannot_read(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "gin_mistakes_broken.py").write_text("x = 1\ny = = 2\n")
+    said = _said("import gin_mistakes_broken")
+    assert "gin_mistakes_broken.py, line 2" in said
 
 
 def test_missing_files_and_the_nearest_name(tmp_path):
