@@ -139,7 +139,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
     right = np.isfinite(numbers) & (numbers >= 0)
     if is_count:
         expected = "a whole number of at least 0"
-        right &= numbers % 1 == 0
+        right &= (numbers % 1 == 0) & (numbers < 2**53)
     elif _ACCURACY.fullmatch(name):
         expected = "a number in [0, 1]"
         right &= numbers <= 1
