@@ -5,8 +5,8 @@ python -m benchmarks.records [--num_records=1000000] [--file_dir=/tmp] [--json=r
 A synthetic file in the official format, with real cells and checksums, which is removed at the end.
 A process for every turn:
 
-    first load      every record verified and read, and the columns written beside the file
-    from columns    what every later load does
+    first load      every record and hash verified, and an .npz file written beside the file
+    from .npz       what every later load does
     objects         tf.data, json and base64 to dictionaries of each record, as the nasbench package
                     keeps them, but with the numbers at their usual places instead of through
                     classes of protocol buffers; on fewer records, since they take a lot of memory
@@ -42,7 +42,7 @@ def main(argv):
         timing.serve(_prepare)
         return
     with tempfile.TemporaryDirectory(dir=_FILE_DIR.value) as directory:
-        counts = {"first load": _RECORDS.value, "from columns": _RECORDS.value}
+        counts = {"first load": _RECORDS.value, "from .npz": _RECORDS.value}
         counts["objects"] = _OBJECTS.value
         # Whole architectures only: others would be refused.
         counts = {how: count // _PER_CELL * _PER_CELL for how, count in counts.items()}
@@ -58,8 +58,9 @@ def main(argv):
         sizes = {how: os.path.getsize(paths[count]) for how, count in counts.items()}
     rows = [_row(how, counts[how], sizes[how], of) for how, of in runs.items()]
     rates = {row[""]: row["records/s"]["median"] for row in rows}
+    # The published 5,083,488 records within a few minutes, once.
     targets = [
-        timing.target("records per second, first load", rates["first load"], 1e5, at_least=True)
+        timing.target("records per second, first load", rates["first load"], 2e4, at_least=True)
     ]
     settings = {"repeats": timing.REPEATS.value}
     timing.report("records", settings, {"Records": rows}, targets)
@@ -90,7 +91,7 @@ def _prepare(task):
     path = task["path"]
     call = _objects_call(path) if task["how"] == "objects" else lambda: benchmark_table.load(path)
     if task["how"] == "first load":
-        pathlib.Path(f"{path}.columns").unlink(missing_ok=True)
+        pathlib.Path(f"{path}.npz").unlink(missing_ok=True)
     before = timing.peak_memory()
 
     def run():

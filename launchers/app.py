@@ -6,7 +6,6 @@ Flags say where and on what; gin says what. Exit code 0: done; 2: bad input, one
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import gin
 from absl import app, flags, logging
 
 import nngp_tf
+from launchers import gin_files
 from nngp_tf.runs.errors import RunEndedError
 
 _GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Gin configuration files, later ones last.")
@@ -147,15 +147,7 @@ def _parse_gin():
     # Configurations are found from anywhere: beside the package, or in it where it is installed.
     for parent in (package.parent, package):
         gin.add_config_file_search_path(str(parent))
-    # Gin would also look for directories as packages: it logs each, and takes one without a file
-    # __init__.py for an error.
-    gin.config._FILE_READERS[:] = [(open, os.path.isfile)]
-    try:
-        gin.parse_config_files_and_bindings(_GIN_FILES.value, _GIN_PARAMS.value)
-    except SyntaxError as error:
-        raise ValueError(f"gin: {error} in {(error.text or '').strip()!r}") from error
-    except (ValueError, OSError, ImportError) as error:
-        raise ValueError(f"gin: {error}") from error
+    gin_files.parse(_GIN_FILES.value, _GIN_PARAMS.value)
 
 
 def _refuse(error, exit_code=2):

@@ -16,10 +16,13 @@ from nngp_tf.analysis.findings import findings
 from nngp_tf.analysis.study import Settings, study
 
 _RUNS = flags.DEFINE_multi_string(
-    "run", [], "Run directory of NNGP inference or of training, DIR or NAME=DIR; may be repeated."
+    "run",
+    [],
+    "Run directory of NNGP inference or of training, DIR or NAME=DIR; may be repeated. DIR may "
+    "hold equals signs: what is there as it is written is a DIR without a NAME.",
 )
 _TABLES = flags.DEFINE_multi_string(
-    "table", [], "Benchmark file, PATH or NAME=PATH; may be repeated."
+    "table", [], "Benchmark file, PATH or NAME=PATH, as --run; may be repeated."
 )
 
 

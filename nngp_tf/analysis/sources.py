@@ -1,11 +1,13 @@
 """Sources by what is found at a path: NNGP runs, training runs, benchmark tables.
 
 A path may be given a name: NAME=PATH. Otherwise a run is called like its directory, and a table
-like its file up to the first dot.
+like its file without its ending. A path may hold equals signs: what is there as it is written is a
+path, and NAME is else what stands before the first one.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -61,7 +63,12 @@ def run_source(path: str, name: str) -> Source:
 
 
 def _named(text, default):
-    if match := _NAMED.fullmatch(text):
+    if (match := _NAMED.fullmatch(text)) and not os.path.exists(text):
+        if not os.path.exists(match[2]) and "://" not in match[2]:
+            raise ValueError(
+                f"there is neither {text!r} nor, under the name {match[1]!r}, {match[2]!r}: name a "
+                "path as PATH or NAME=PATH"
+            )
         return match[1], match[2]
     return default(text), text
 
@@ -71,4 +78,5 @@ def _directory_name(path):
 
 
 def _file_name(path):
-    return path.rpartition("/")[2].partition(".")[0]
+    name = path.rpartition("/")[2].removesuffix(".gz")
+    return name.rpartition(".")[0] or name

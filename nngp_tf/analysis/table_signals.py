@@ -64,7 +64,7 @@ def _costs(table, epochs):
         costs["cost_multiply_adds"] = 3.0 * _TRAINING_IMAGES * epochs * table.multiply_adds
     if table.training_seconds:
         nearest = min(table.training_seconds, key=lambda e: (abs(np.log(e / epochs)), e))
-        costs["cost_seconds"] = table.training_seconds[nearest].mean(axis=1) * epochs / nearest
+        costs["cost_seconds"] = table.seconds(nearest) * epochs / nearest
         if nearest != epochs:
             costs["cost_note"] = f"seconds of {nearest} epochs in proportion"
     return costs

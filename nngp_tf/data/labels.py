@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 
+# More outputs than any data set has classes would only fill the memory.
+_MOST_CLASSES = 100_000
+
 
 def check_labels(name: str, labels: Any, num_classes: int) -> np.ndarray:
     """Return `labels` as an int64 array, or raise where they are not class indices.
@@ -24,6 +27,46 @@ def check_labels(name: str, labels: Any, num_classes: int) -> np.ndarray:
         raise ValueError(f"num_classes={num_classes!r}, expected an integer: give a count.")
     if num_classes < 2:
         raise ValueError(f"num_classes={num_classes}, expected at least 2 classes to tell apart.")
+    labels = _indices(name, labels, f"in 0..{num_classes - 1}")
+    if (labels >= num_classes).any():
+        bad = int((labels >= num_classes).argmax())
+        raise ValueError(
+            f"{name}[{bad}] is {labels[bad]}, expected a class index in 0..{num_classes - 1}: "
+            "correct the label or num_classes."
+        )
+    return labels
+
+
+def count_classes(**labels: Any) -> int:
+    """Return one more than the largest label.
+
+    Args:
+      **labels: By the names of the arguments, for messages: integers [N] from 0 on, or None.
+
+    Raises:
+      ValueError: Labels are not one axis of integers from 0 on, all are 0 or there are none, or one
+        is too large to be the index of a class.
+    """
+    largest = 0
+    for name, given in labels.items():
+        indices = _indices(name, () if given is None else given, "from 0 on")
+        if indices.size and indices.max() >= _MOST_CLASSES:
+            bad = int(indices.argmax())
+            raise ValueError(
+                f"{name}[{bad}] is {indices[bad]}, expected a class index below {_MOST_CLASSES}: "
+                "number the classes from 0 on, or give num_classes."
+            )
+        largest = max(largest, int(indices.max(initial=0)))
+    if not largest:
+        raise ValueError(
+            f"{' and '.join(labels)} hold no label above 0, expected two classes or more: give "
+            "labels of other classes, or num_classes."
+        )
+    return largest + 1
+
+
+def _indices(name: str, labels: Any, where: str) -> np.ndarray:
+    """Return labels [N] as int64, or raise where they are not integers from 0 on."""
     labels = np.asarray(labels)
     if labels.ndim != 1:
         raise ValueError(
@@ -36,14 +79,12 @@ def check_labels(name: str, labels: Any, num_classes: int) -> np.ndarray:
         bad = _first_non_integer(labels)
         raise ValueError(
             f"{name}[{bad}] is {labels[bad].item()!r} ({labels.dtype}), expected an integer class "
-            f"index in 0..{num_classes - 1}: cast whole numbers with .astype('int64')."
+            f"index {where}: cast whole numbers with .astype('int64')."
         )
-    outside = (labels < 0) | (labels >= num_classes)
-    if outside.any():
-        bad = int(outside.argmax())
+    if labels.min() < 0:
+        bad = int((labels < 0).argmax())
         raise ValueError(
-            f"{name}[{bad}] is {labels[bad]}, expected a class index in 0..{num_classes - 1}: "
-            "correct the label or num_classes."
+            f"{name}[{bad}] is {labels[bad]}, expected a class index {where}: correct the label."
         )
     return labels.astype(np.int64)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nngp_tf.data.labels import centred_one_hot, check_labels
+from nngp_tf.data.labels import centred_one_hot, check_labels, count_classes
 from nngp_tf.gaussian_process.regression import DIAG_REGS, Regression, scan_regression
 from nngp_tf.gaussian_process.scan import Scan
 from nngp_tf.gaussian_process.spectrum import Spectrum
@@ -22,7 +22,7 @@ from nngp_tf.kernels import transforms
 def profile(
     features: np.ndarray,
     labels: np.ndarray,
-    num_classes: int = 10,
+    num_classes: int | None = None,
     kernels: Sequence[str] = transforms.DEFAULT_KERNELS,
 ) -> dict[str, dict[str, Any]]:
     """Scan leave-one-out of each kernel of the features.
@@ -30,7 +30,7 @@ def profile(
     Args:
       features: z [M, N, C] of N images, such as `MonteCarloKernel.features`.
       labels: Integers [N], 0 <= label < num_classes.
-      num_classes: Classes.
+      num_classes: Classes; one more than the largest label unless given.
       kernels: Names in `nngp_tf.kernels.transforms.KERNELS`.
 
     Returns:
@@ -40,6 +40,8 @@ def profile(
     Raises:
       ValueError: For labels that do not fit, or an unknown kernel.
     """
+    if num_classes is None:
+        num_classes = count_classes(labels=labels)
     labels = check_labels("labels", labels, num_classes)
     if features.ndim != 3 or features.shape[1] != len(labels):
         raise ValueError(

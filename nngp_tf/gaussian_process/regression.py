@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nngp_tf.data.labels import centred_one_hot, check_labels
+from nngp_tf.data.labels import centred_one_hot, check_labels, count_classes
 from nngp_tf.gaussian_process.factorisation import factorise
 from nngp_tf.gaussian_process.scan import CRITERIA, Scan
 from nngp_tf.gaussian_process.spectrum import Spectrum
@@ -102,7 +102,7 @@ def scan_diag_reg(
     kernel: MonteCarloKernel,
     train_labels: np.ndarray,
     test_labels: np.ndarray | None = None,
-    num_classes: int = 10,
+    num_classes: int | None = None,
     diag_reg: np.ndarray = DIAG_REGS,
 ) -> Scan:
     """Scores the regression at every regulariser, all from one factorisation in float64.
@@ -115,7 +115,8 @@ def scan_diag_reg(
       kernel: Of N training and T test images.
       train_labels: Integers [N], 0 <= label < num_classes.
       test_labels: Integers [T]; None leaves the scores on test images NaN.
-      num_classes: Classes.
+      num_classes: Classes; one more than the largest label of both unless given. Give it where few
+        labels may lack the last classes: it changes the targets, and with them densities.
       diag_reg: Relative regularisers; 20 from 1e-7 to 1e2 unless given, as the authors scan.
 
     Returns:
@@ -125,6 +126,8 @@ def scan_diag_reg(
       ValueError: For labels that do not fit, or regularisers that are negative or not finite.
     """
     diag_reg = _check_diag_reg(diag_reg)
+    if num_classes is None:
+        num_classes = count_classes(train_labels=train_labels, test_labels=test_labels)
     train_targets = _targets("train_labels", train_labels, kernel.num_train, num_classes)
     test_targets = None
     if test_labels is not None:

@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from nngp_tf.data import benchmark_table
+from nngp_tf.data import benchmark_table, text_files
 from nngp_tf.search_spaces import mnas, nasbench101
 
 SELECTIONS = {
@@ -140,15 +139,7 @@ def _range(argument, number, seed):
 def _file(parse):
     def select_file(path, number, seed):
         del seed
-        try:
-            with tf.io.gfile.GFile(path, "r") as file:
-                lines = file.read().splitlines()
-        except (tf.errors.OpError, UnicodeDecodeError) as error:
-            reason = getattr(error, "message", error)
-            raise ValueError(
-                f"{path} cannot be read ({reason}): name a file with the text form of an "
-                "architecture a line"
-            ) from error
+        lines = text_files.read(path).split("\n")
         architectures = parse(lines, os.path.basename(path))
         if not architectures:
             raise ValueError(f"{path} holds no architectures: write a text form a line")

@@ -9,11 +9,14 @@ from nngp_tf.data import benchmark_table
 from nngp_tf.gaussian_process import Scan
 from nngp_tf.gaussian_process.scan import CRITERIA
 from nngp_tf.runs.reading import RunRecord
+from nngp_tf.search_spaces import nasbench101
 
 DIAG_REG = np.array([0.001, 0.1, 10.0])
 SIZE = 40  # Of what `invented` invents.
 # Of input -> convolution -> output: any cell does.
 CELL = "010/001/000:input,conv1x1-bn-relu,output"
+# In the order of their keys.
+CELLS = sorted(nasbench101.enumerate_cells(0, 200), key=lambda cell: cell.key)
 CONFIG = {
     "space": "nasbench101",
     "dataset": "digits",
@@ -28,7 +31,7 @@ CONFIG = {
 
 
 def key(number):
-    return f"{number:032x}"
+    return CELLS[number].key
 
 
 def scan(**scores):
@@ -83,8 +86,9 @@ def write_table(path, truth, short=None):
     ]
     for number, accuracy in enumerate(truth):
         early = accuracy / 2 if short is None else short[number]
+        matrix, _, operations = CELLS[number].text.partition(":")
         lines.append(
-            f'{key(number)},010001000,"input,conv1x1-bn-relu,output",{1000 + number},100,'
+            f'{key(number)},{matrix.replace("/", "")},"{operations}",{1000 + number},100,'
             f"{early},{accuracy},{1080 + number}"
         )
     path.write_text("\n".join(lines) + "\n")

@@ -147,7 +147,7 @@ def test_records(tmp_path):
     flags = ["--num_records=250", "--num_objects=30", f"--file_dir={tmp_path}"]
     result = run("benchmarks.records", tmp_path, *flags)
     (rows,) = result["tables"].values()
-    assert values(rows, "") == ["first load", "from columns", "objects"]
+    assert values(rows, "") == ["first load", "from .npz", "objects"]
     # Twelve for each cell.
     assert values(rows, "records") == [240, 240, 24]
     for row in rows:
@@ -196,12 +196,12 @@ def test_scale(tmp_path):
 
 def test_a_written_file_of_records_is_sound(tmp_path):
     path = tmp_path / "file.tfrecord"
-    record_file.write(path, 10_008, seed=1)  # More than are framed together.
-    table = benchmark_table.load(path, verify=True)
-    assert len(table) == 834
+    record_file.write(path, 2_004, seed=1)
+    table = benchmark_table.load(path)
+    assert len(table) == 167
     assert list(table)[:3] == list(nasbench101.enumerate_cells(0, 3))
     for epochs in record_file.BUDGETS:
-        assert table.accuracies["test", epochs].shape == (834, 3)
+        assert table.accuracies["test", epochs].shape == (167, 3)
         assert table.accuracies["test", epochs].dtype == np.float32
         np.testing.assert_allclose(
             table.halfway_seconds[epochs] * 2, table.training_seconds[epochs]

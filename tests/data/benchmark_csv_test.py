@@ -32,8 +32,8 @@ def _write(path, *rows, header=HEADER):
     return path
 
 
-def _read(path, verify=False):
-    return benchmark_csv.read(str(path), verify)
+def _read(path):
+    return benchmark_csv.read(str(path))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_compressed_file_equals_the_plain_one(tmp_path, table):
 def test_optional_columns_may_be_absent(tmp_path):
     header = "module_hash,adjacency,operations,trainable_parameters,test_accuracy_108"
     row = f'{POOL_HASH},010001000,"input,maxpool3x3,output",882570,0.75'
-    table = _read(_write(tmp_path / "few.csv", row, header=header), verify=True)
+    table = _read(_write(tmp_path / "few.csv", row, header=header))
     assert table.multiply_adds is None
     assert table.training_seconds == {}
     assert table[POOL].accuracies == {("test", 108): (0.75,)}
@@ -78,20 +78,27 @@ def test_optional_columns_may_be_absent(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("0123", ":3: 1 values for the 9 columns of line 1"),
-        (POOL_ROW + ",more", ":3: 10 values for the 9 columns"),
+        ("0123", ":3: module_hash must be 32 hexadecimal digits, got '0123'"),
+        (POOL_ROW + ",more", " cannot be read as CSV: Expected 9 fields in line 3, saw 10"),
+        (POOL_ROW.rpartition(",600")[0], ":3: training_seconds_108 must be .* got ''"),
+        (POOL_ROW + '"open', " cannot be read as CSV: .* inside string"),
         (POOL_ROW.replace(POOL_HASH, "XYZ"), ":3: module_hash must be 32 hexadecimal digits"),
         (POOL_ROW.replace("010001000", "01000100"), ":3: adjacency must have 9 digits .* got 8"),
         (POOL_ROW.replace("010001000", "010002000"), ":3: .* is not a matrix"),
         (POOL_ROW.replace("010001000", "010100000"), ":3: .* below the diagonal"),
         (POOL_ROW.replace("010001000", "010000000"), ":3: the cell is disconnected"),
         (POOL_ROW.replace("maxpool3x3", "maxpool5x5"), ":3: unknown operation 'maxpool5x5'"),
-        (POOL_ROW.replace("882570", "many"), ":3: trainable_parameters must be a number, got"),
-        (POOL_ROW.replace("882570", "-1"), ":3: trainable_parameters must be .* not negative"),
-        (POOL_ROW.replace("0.75", "75"), r":3: test_accuracy_108 must lie in \[0, 1\], got 75"),
-        (POOL_ROW.replace("0.75", "nan"), ":3: test_accuracy_108 must be finite"),
-        (POOL_ROW.replace("0.75", ""), ":3: test_accuracy_108 must be a number, got ''"),
-        (POOL_ROW.replace("600", "inf"), ":3: training_seconds_108 must be finite"),
+        (POOL_ROW.replace("882570", "many"), ":3: trainable_parameters must be .* number .*'many'"),
+        (POOL_ROW.replace("882570", "1e30"), ":3: trainable_parameters must be a whole number"),
+        (POOL_ROW.replace("882570", "True"), ":3: trainable_parameters must be a whole number"),
+        (POOL_ROW.replace("882570", "1_000"), ":3: trainable_parameters must be a whole number"),
+        (POOL_ROW.replace("882570", "0x10"), ":3: trainable_parameters must be a whole number"),
+        (POOL_ROW.replace("882570", "8.5"), ":3: trainable_parameters must be a whole number"),
+        (POOL_ROW.replace("882570", "-1"), ":3: trainable_parameters must be .* at least 0"),
+        (POOL_ROW.replace("0.75", "75"), r":3: test_accuracy_108 must be .*\[0, 1\], got '75'"),
+        (POOL_ROW.replace("0.75", "nan"), ":3: test_accuracy_108 must be a number"),
+        (POOL_ROW.replace("0.75", ""), ":3: test_accuracy_108 must be a number .*got ''"),
+        (POOL_ROW.replace("600", "inf"), ":3: training_seconds_108 must be a finite number"),
         (INCEPTION_ROW, ":3: the same module_hash as in line 2"),
     ],
 )
@@ -101,15 +108,35 @@ def test_malformed_rows_name_file_and_line(tmp_path, row, message):
         _read(path)
 
 
-def test_wrong_hashes_are_found_on_request(tmp_path):
-    path = _write(tmp_path / "bad.csv", INCEPTION_ROW, POOL_ROW.replace(POOL_HASH, "0" * 32))
-    assert len(_read(path)) == 2
-    with pytest.raises(ValueError, match=f"bad.csv:3: module_hash is 0{{32}}, .* {POOL_HASH}"):
-        _read(path, verify=True)
+def test_lines_are_those_of_the_file(tmp_path):
+    remark = INCEPTION_ROW.replace("a remark", '"two\nlines"')
+    path = _write(tmp_path / "bad.csv", "", remark, "", POOL_ROW.replace("0.75", "75"))
+    with pytest.raises(ValueError, match=r"bad\.csv:6: test_accuracy_108"):
+        _read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (HEADER.replace(",", ";"), ":1: .*: separate columns by commas"),
+        (HEADER.replace("remarks", "test_accuracy_108"), ":1: .*test_accuracy_108 twice"),
+        (HEADER.replace("operations", "ops"), ":1: the header lacks operations"),
+    ],
+)
+def test_headers_that_are_refused(tmp_path, header, message):
+    with pytest.raises(ValueError, match="bad.csv" + message):
+        _read(_write(tmp_path / "bad.csv", POOL_ROW, header=header))
+
+
+def test_numbers_as_spreadsheets_write_them(tmp_path):
+    row = POOL_ROW.replace("882570", "882570.0").replace("0.75", " 7.5E-1")
+    table = _read(_write(tmp_path / "sheet.csv", row, header=HEADER.replace(",", ", ")))
+    assert table.trainable_parameters.tolist() == [882_570]
+    assert table.truth.tolist() == [0.75]
 
 
 def test_unreadable_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"there is no benchmark file at .*none\.csv"):
+    with pytest.raises(ValueError, match=r"there is no file .*none\.csv"):
         _read(tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"no\.csv:1: the header lacks adjacency, operations"):
         _read(
@@ -118,11 +145,8 @@ def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"empty\.csv holds no architectures"):
         _read(_write(tmp_path / "empty.csv"))
     (tmp_path / "nothing.csv").write_text("")
-    with pytest.raises(ValueError, match=r"nothing\.csv:1: the header lacks module_hash"):
+    with pytest.raises(ValueError, match=r"nothing\.csv is empty"):
         _read(tmp_path / "nothing.csv")
-    (tmp_path / "plain.csv.gz").write_text(HEADER)
-    with pytest.raises(ValueError, match=r"plain\.csv\.gz cannot be read: Not a gzipped file"):
-        _read(tmp_path / "plain.csv.gz")
     whole = gzip.compress((HEADER + "\n" + POOL_ROW).encode())
     (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"cut\.csv\.gz cannot be read"):
@@ -132,9 +156,6 @@ def test_unreadable_files_are_refused(tmp_path):
     (tmp_path / "scrambled.csv.gz").write_bytes(scrambled)
     with pytest.raises(ValueError, match=r"scrambled\.csv\.gz cannot be read"):
         _read(tmp_path / "scrambled.csv.gz")
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"binary\.csv cannot be read"):
-        _read(tmp_path / "binary.csv")
 
 
 def test_shared_file(shared_data):
@@ -158,11 +179,7 @@ def test_shared_file(shared_data):
     # First line of the file.
     assert record.trainable_parameters == 8_555_530
     assert record.accuracy("test", 108) == 0.92117387
-
-
-def test_cells_of_the_notebook_that_the_shared_file_holds(shared_data):
-    table = _read(shared_data / "nasbench101_20k.csv.gz")
+    # 20,001 of 423,624 cells: 12 of 250 of the notebook expected, 15 counted.
     held = [cell for cell in nasbench101.notebook_cells() if cell in table]
-    # 20,001 of 423,624 cells: 12 of 250 expected, 15 counted.
     assert len(held) == 15
     assert all(table[cell].cell.key == cell.key for cell in held)

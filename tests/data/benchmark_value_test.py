@@ -1,10 +1,11 @@
 """Tables and records as values, on two architectures of three runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from nngp_tf.data.benchmark_value import BenchmarkTable, Record
-from nngp_tf.data.stored_cells import CellTexts, ModuleHashes
 from nngp_tf.search_spaces.nasbench101 import Cell
 from tests.golden import INCEPTION
 
@@ -17,18 +18,17 @@ POOL = Cell.from_text("010/001/000:input,maxpool3x3,output")
 ABSENT = Cell.from_text("01/00:input,output")
 
 
+ADJACENCIES = ("".join(str(x) for x in INCEPTION.original_matrix.ravel()), "010001000")
+OPERATIONS = (",".join(INCEPTION.original_ops), "input,maxpool3x3,output")
+
+
 @pytest.fixture
 def table():
-    texts = CellTexts()
-    rows = INCEPTION.original_matrix.tolist()
-    ids = [
-        texts.ids("".join(str(x) for row in rows for x in row), ",".join(INCEPTION.original_ops)),
-        texts.ids("010001000", "input,maxpool3x3,output"),
-    ]
     return BenchmarkTable(
         source="two",
-        module_hashes=ModuleHashes.from_texts([INCEPTION_HASH, POOL_HASH]),
-        cells=texts.stored(*np.array(ids).T),
+        module_hashes=(INCEPTION_HASH, POOL_HASH),
+        adjacencies=np.array(ADJACENCIES, object),
+        operations=np.array(OPERATIONS, object),
         trainable_parameters=np.array([2_694_282, 882_570]),
         multiply_adds=None,
         accuracies={
@@ -65,13 +65,29 @@ def test_runs_of_one_cell_are_averaged(table):
     assert table[POOL].halfway_accuracy("test", 108) == 0.125
 
 
+def test_means_are_over_the_runs_that_are_there(table):
+    nan = float("nan")
+    lacking = dataclasses.replace(
+        table,
+        accuracies={("test", 108): np.array([[0.5, 0.75, nan], [nan, nan, nan]])},
+        training_seconds={108: np.array([[10.0, 20.0, nan], [nan, nan, nan]])},
+    )
+    np.testing.assert_array_equal(lacking.truth, [0.625, nan])
+    np.testing.assert_array_equal(lacking.seconds(108), [15.0, nan])
+    assert lacking[INCEPTION].accuracies == {("test", 108): (0.5, 0.75)}
+    assert lacking[INCEPTION].accuracy("test", 108) == 0.625
+    assert lacking[POOL].accuracies == lacking[POOL].training_seconds == {}
+    with pytest.raises(ValueError, match="no test accuracy after 108 epochs"):
+        lacking[POOL].accuracy("test", 108)
+
+
 def test_means_of_single_precision_are_taken_in_double():
     values = np.array([[0.1, 0.2, 0.4]], np.float32)
-    texts = CellTexts()
     single = BenchmarkTable(
         source="one",
-        module_hashes=ModuleHashes.from_texts([POOL_HASH]),
-        cells=texts.stored(*np.array([texts.ids("010001000", "input,maxpool3x3,output")]).T),
+        module_hashes=(POOL_HASH,),
+        adjacencies=np.array(["010001000"], object),
+        operations=np.array(["input,maxpool3x3,output"], object),
         trainable_parameters=np.array([882_570]),
         multiply_adds=None,
         accuracies={("test", 108): values},

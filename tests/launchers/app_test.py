@@ -125,16 +125,18 @@ def test_a_failure_shows_where(toy):
         ),
         (
             ["--run_dir=x", "--gin_param=toy.numbre = 1"],
-            "gin: Configurable 'toy' doesn't have a parameter named 'numbre'. In bindings string "
-            "line 1 toy.numbre = 1",
+            "gin: Configurable 'toy' doesn't have a parameter named 'numbre'. Did you mean "
+            "'number'? In bindings string line 1 toy.numbre = 1",
         ),
         (
             ["--run_dir=x", "--gin_param=toy.number = 2", "--gin_param=toy.number = = 3"],
-            "gin: Unable to parse value. (line 2) in 'toy.number = = 3'",
+            "gin: --gin_param: toy.number = = 3: a value is given by one equals sign, toy.number "
+            "= 3",
         ),
         (
             ["--run_dir=x", "--gin_param=toi.number = 1"],
-            "gin: No configurable matching 'toi'. In bindings string line 1 toi.number = 1",
+            "gin: No configurable matching 'toi'. Did you mean 'toy'? In bindings string line 1 "
+            "toi.number = 1",
         ),
         (
             ["--run_dir=x", "--gin_param=toy.number = '3'"],
@@ -153,14 +155,14 @@ def test_bad_flags_and_parameters(toy, arguments, sentence):
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        (None, ["Unable to open file: bad.gin"]),
-        ("toy.number = = 3\n", ["Unable to parse value. (bad.gin, line 1) in 'toy.number = = 3'"]),
-        ("toy.number = 1\ntoy.number 3\n", ["(bad.gin, line 2) in 'toy.number 3'"]),
-        ("include 'missing.gin'\n", ["Unable to open file: missing.gin"]),
+        (None, ["there is no gin file bad.gin"]),
+        ("toy.number = = 3\n", ["bad.gin, line 1: toy.number = = 3: "]),
+        ("toy.number = 1\ntoy.number 3\n", ["bad.gin, line 2: toy.number 3: "]),
+        ("include 'missing.gin'\n", ["there is no gin file missing.gin"]),
         ("toy.numbre = 1\n", ["parameter named 'numbre'", 'In file "bad.gin", line 1']),
         ("import no_such_module\n", ["No module named 'no_such_module'"]),
         # A directory of that name is not taken for a Python package.
-        ("include 'directory/missing.gin'\n", ["Unable to open file: directory/missing.gin"]),
+        ("include 'directory/missing.gin'\n", ["there is no gin file directory/missing.gin"]),
         ("toy.shape = @nothing\n", ["No configurable matching reference '@nothing'"]),
     ],
 )

@@ -146,7 +146,7 @@ def test_bad_parameters(nngp, bench, tmp_path, parameter, message):
         (["--out=OUT"], "nothing to compare: name runs with --run"),
         (["--out=OUT", "--run=OUT"], "there is no run at"),
         (["--out=OUT", "--table=BENCH", "--table=BENCH"], "2 runs or tables are called 'bench'"),
-        (["--out=OUT", "--table=none.csv"], r"there is no benchmark file at none\.csv"),
+        (["--out=OUT", "--table=none.csv"], r"there is no file none\.csv"),
         (["--out=OUT", "--run=NNGP"], "the truth is not known: name a table with --table"),
     ],
 )

@@ -220,8 +220,8 @@ def test_bad_parameters(tmp_path, parameters, message):
     [
         (["--strategy=cloud"], "strategy must be one of cpu, gpu, .* got 'cloud'"),
         (["--shard=2/2"], "--shard is written I/N .* got '2/2'"),
-        (["--truth=none.csv"], r"there is no benchmark file at none\.csv"),
-        (["--gin_file=configs/none.gin"], r"gin: Unable to open file: configs/none\.gin"),
+        (["--truth=none.csv"], r"there is no file none\.csv"),
+        (["--gin_file=configs/none.gin"], r"gin: there is no gin file configs/none\.gin"),
         (["more"], "unexpected argument 'more': launchers take flags only"),
     ],
 )
