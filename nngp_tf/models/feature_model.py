@@ -25,8 +25,7 @@ def features(model: keras.Model, layer: str | None = FEATURE_LAYER) -> keras.Mod
     Raises:
       ValueError: If there is no such layer, the model cannot be cut, or the output is not [N, C].
     """
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"expected a keras.Model, got {type(model).__name__}")
+    check_is_keras(model)
     cut = model if layer is None else _cut(model, layer)
     shape = cut.output_shape if _has_graph(cut) else None
     if shape is not None and (not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None):
@@ -36,6 +35,25 @@ def features(model: keras.Model, layer: str | None = FEATURE_LAYER) -> keras.Mod
             "global pooling"
         )
     return cut
+
+
+def check_is_keras(model: object) -> None:
+    """Check that a model is one of Keras 3.
+
+    Raises:
+      ValueError: If it is of another library, such as Keras 2, which `tf.keras` is where
+        TF_USE_LEGACY_KERAS is set.
+    """
+    if isinstance(model, keras.Model):
+        return
+    kind = type(model)
+    message = f"expected a model of Keras 3, got a {kind.__module__}.{kind.__qualname__}"
+    if any(base.__module__.partition(".")[0] == "tf_keras" for base in kind.__mro__):
+        message += (
+            ": tf_keras, which tf.keras is where TF_USE_LEGACY_KERAS is set, is Keras 2, so build "
+            "the model by `import keras`"
+        )
+    raise ValueError(message)
 
 
 def _cut(model, layer):
