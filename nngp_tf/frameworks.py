@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import pathlib
 import sys
 from importlib import metadata
 
@@ -66,12 +65,13 @@ def _keras_backend():
         return sys.modules["keras"].config.backend(), "what held when it was imported"
     if backend := os.environ.get("KERAS_BACKEND"):
         return backend, "the environment variable KERAS_BACKEND"
-    home = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    path = os.path.expanduser(os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json"))
     try:
-        config = json.loads((home / "keras.json").read_text())
+        with open(path) as file:
+            config = json.load(file)
     except (OSError, ValueError):
         config = {}
-    return config.get("backend", "tensorflow"), str(home / "keras.json")
+    return config.get("backend", "tensorflow"), path
 
 
 check()
