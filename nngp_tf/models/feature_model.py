@@ -47,7 +47,8 @@ def check_is_keras(model: object) -> None:
     if isinstance(model, keras.Model):
         return
     kind = type(model)
-    message = f"expected a model of Keras 3, got a {kind.__module__}.{kind.__qualname__}"
+    where = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    message = f"expected a keras.Model, got {where}{kind.__qualname__}"
     if any(base.__module__.partition(".")[0] == "tf_keras" for base in kind.__mro__):
         message += (
             ": tf_keras, which tf.keras is where TF_USE_LEGACY_KERAS is set, is Keras 2, so build "

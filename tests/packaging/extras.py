@@ -32,7 +32,11 @@ USES = {
         "from nngp_tf.kernels import tpu_compile as compile; "
         "compile.check_topology(compile.Topology.parse('v5e:2x2'))"
     ),
-    "beam": "from nngp_tf.runs import pipeline; assert pipeline.is_local(pipeline.options([]))",
+    "beam": (
+        "import sys; from nngp_tf.launchers import sweep; sys.argv[1:] = ["
+        "'--gin_file=configs/demo.gin', '--gin_param=nngp_inference.num_architectures = 2', "
+        "'--run_dir=sweep', '--direct_num_workers=2']; sweep.run()"
+    ),
     "fuzz": "import atheris",
     "tensorboard": "import tensorboard.summary",
     "search": "from nngp_tf.search_spaces import mnas_pyglove; mnas_pyglove.space()",
