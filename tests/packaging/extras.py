@@ -63,6 +63,15 @@ def extras() -> list[str]:
     return [name for name in names if name != "tpu"]
 
 
+def copy_sources(path: pathlib.Path) -> pathlib.Path:
+    """Copy what is packaged to a new directory: what a build leaves in a tree gets into the next."""
+    for name in ("nngp_tf", "launchers", "configs"):
+        shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / name, path)
+    return path
+
+
 def run(*command: object, code: int = 0) -> str:
     """Run a command outside of the tree; return its output.
 
@@ -107,7 +116,8 @@ def main(chosen: list[str]) -> int:
     """Try the extras, print a line for each, and return how many failed."""
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", BUILD, ROOT)
+    sources = copy_sources(BUILD / "sources")
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", BUILD, sources)
     (wheel,) = BUILD.glob("*.whl")
     failed = 0
     for names in chosen or [*extras(), *PAIRS]:

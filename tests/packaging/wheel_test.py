@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +10,7 @@ import zipfile
 import pytest
 
 from tests.environments import ROOT
+from tests.packaging import extras
 
 pytestmark = pytest.mark.slow
 
@@ -42,12 +42,7 @@ def build(kind, source, out):
 def wheel(tmp_path_factory):
     """The wheel of the source distribution, made as a packager makes it."""
     path = tmp_path_factory.mktemp("packages")
-    copy = path / "tree"
-    for name in ("nngp_tf", "launchers", "configs"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
-        shutil.copy(ROOT / name, copy)
-    sdist = build("sdist", copy, path / "sdist")
+    sdist = build("sdist", extras.copy_sources(path / "tree"), path / "sdist")
     run("tar", "-xf", sdist, cwd=path)
     return build("wheel", path / sdist.name.removesuffix(".tar.gz"), path / "wheel")
 
