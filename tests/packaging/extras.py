@@ -64,7 +64,7 @@ def extras() -> list[str]:
 
 
 def copy_sources(path: pathlib.Path) -> pathlib.Path:
-    """Copy what is packaged to a new directory: what a build leaves in a tree gets into the next."""
+    """Copy what is packaged: files that one build leaves in a tree get into the next wheel."""
     for name in ("nngp_tf", "launchers", "configs"):
         shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):

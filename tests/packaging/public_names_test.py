@@ -17,8 +17,9 @@ OPTIONAL = {"nngp_tf.runs.pipeline"}
 
 
 def modules():
-    for path in sorted(pathlib.Path(nngp_tf.__path__[0]).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    package = pathlib.Path(nngp_tf.__path__[0])
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
         name = ".".join(parts).removesuffix(".__init__")
         if name != "nngp_tf" and name not in OPTIONAL:
             yield name
