@@ -95,6 +95,7 @@ def try_extras(wheel: pathlib.Path, names: str) -> str:
     environment = BUILD / "environment"
     python = environment / "bin" / "python"
     run(sys.executable, "-m", "venv", "--clear", environment)
+    run(python, "-m", "pip", "install", "--upgrade", "pip")
     run(python, "-m", "pip", "install", "--no-compile", "--progress-bar=off", f"{wheel}[{names}]")
     run(python, "-m", "pip", "check")
     run(python, "-c", WITHOUT_TENSORFLOW)
