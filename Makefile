@@ -12,7 +12,7 @@ OLDEST = 'tensorflow-cpu==2.20.*; platform_machine in "x86_64 AMD64"' \
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-oldest lint test test-fast test-slow demo clean
+.PHONY: help setup setup-oldest lint test test-fast test-slow test-extras demo clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -57,6 +57,10 @@ test-slow: export TF_CPP_MIN_LOG_LEVEL = 2
 test-slow: export NNGP_TF_FUZZ_CASES = 100000
 test-slow: setup  ## Run the tests that `make test` leaves out (whole studies, 100,000 cases of each fuzzer): a quarter of an hour.
 	.venv/bin/python -m pytest --timeout=0 --durations=0 --durations-min=1 -m "long or fuzz"
+
+test-extras: export TF_CPP_MIN_LOG_LEVEL = 2
+test-extras:  ## Install the wheel with each extra in an environment of its own, and use it; EXTRAS="cpu cpu,beam" for some.
+	$(PYTHON) -m tests.packaging.extras $(EXTRAS)
 
 demo: export TF_CPP_MIN_LOG_LEVEL = 2
 demo: setup  ## Score, train and compare 24 small networks on scikit-learn's digits, afresh, into runs/demo.

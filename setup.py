@@ -19,12 +19,13 @@ setuptools.setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
-    # The gin files lie at the top of the tree and are installed as nngp_tf/configs.
+    # The gin files and the launchers lie at the top of the tree, and are installed in the package.
     packages=[
-        *setuptools.find_packages(include=["nngp_tf*", "launchers*"]),
+        *setuptools.find_packages(include=["nngp_tf*"]),
         "nngp_tf.configs",
+        "nngp_tf.launchers",
     ],
-    package_dir={"nngp_tf.configs": "configs"},
+    package_dir={"nngp_tf.configs": "configs", "nngp_tf.launchers": "launchers"},
     package_data={"nngp_tf.configs": ["**/*.gin"]},
     install_requires=[
         "absl-py>=2.0",
@@ -67,13 +68,13 @@ setuptools.setup(
     },
     entry_points={
         "console_scripts": [
-            "nngp-compare = launchers.compare:run",
-            "nngp-inference = launchers.nngp_inference:run",
-            "nngp-sweep = launchers.sweep:run",
-            "nngp-rescore = launchers.rescore:run",
-            "nngp-status = launchers.status:run",
-            "short-training = launchers.short_training:run",
-            "tpu-preflight = launchers.tpu_preflight:run",
+            "nngp-compare = nngp_tf.launchers.compare:run",
+            "nngp-inference = nngp_tf.launchers.nngp_inference:run",
+            "nngp-sweep = nngp_tf.launchers.sweep:run",
+            "nngp-rescore = nngp_tf.launchers.rescore:run",
+            "nngp-status = nngp_tf.launchers.status:run",
+            "short-training = nngp_tf.launchers.short_training:run",
+            "tpu-preflight = nngp_tf.launchers.tpu_preflight:run",
         ]
     },
     classifiers=[

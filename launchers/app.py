@@ -14,8 +14,9 @@ import gin
 from absl import app, flags, logging
 
 import nngp_tf
-from launchers import gin_files
 from nngp_tf.runs.errors import RunEndedError
+
+from . import gin_files
 
 _GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Gin configuration files, later ones last.")
 _GIN_PARAMS = flags.DEFINE_multi_string("gin_param", [], "Gin bindings, applied after the files.")

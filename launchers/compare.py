@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import gin
 from absl import flags
 
-from launchers import app
 from nngp_tf.analysis import figures, reduction, sources, study_report
 from nngp_tf.analysis.findings import findings
 from nngp_tf.analysis.study import Settings, study
+
+from . import app
 
 _RUNS = flags.DEFINE_multi_string(
     "run",

@@ -10,7 +10,6 @@ from typing import Any
 
 import gin
 
-from launchers import app
 from nngp_tf.data import benchmark_table
 from nngp_tf.gaussian_process import scan
 from nngp_tf.kernels import transforms
@@ -18,6 +17,8 @@ from nngp_tf.kernels.strategy import build_strategy, is_chief
 from nngp_tf.runs import inference, ranking
 from nngp_tf.runs.job import InferenceJob
 from nngp_tf.runs.store import RunDirectory
+
+from . import app
 
 _INTEGERS = (
     "num_architectures",

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import gin
 from absl import flags
 
-from launchers import app
 from nngp_tf.kernels import transforms
 from nngp_tf.runs import rescoring
 from nngp_tf.runs.reading import read_run
 from nngp_tf.runs.store import RunDirectory
+
+from . import app
 
 _FROM_RUN = flags.DEFINE_string(
     "from_run", None, "Run directory of nngp_inference with save_features = True."

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import gin
 import keras
 
-from launchers import app
 from nngp_tf.data import benchmark_table
 from nngp_tf.data.images import load_images
 from nngp_tf.kernels.strategy import build_strategy
@@ -20,6 +19,8 @@ from nngp_tf.runs.networks import build_networks
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.training import recipes
 from nngp_tf.training.short import TrainingSettings
+
+from . import app
 
 
 @gin.configurable

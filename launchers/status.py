@@ -10,9 +10,10 @@ import time
 
 from absl import flags
 
-from launchers import app
 from nngp_tf.runs import curves, repair, status, status_report
 from nngp_tf.runs import record as record_lib
+
+from . import app
 
 _WATCH = flags.DEFINE_float(
     "watch", None, "Look again after so many seconds, until all is done.", lower_bound=0.1

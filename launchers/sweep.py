@@ -22,10 +22,11 @@ import sys
 import gin
 from absl import flags, logging
 
-from launchers import app
-from launchers.nngp_inference import checked_job, nngp_inference
 from nngp_tf.runs import files, status, status_report, sweep
 from nngp_tf.runs.errors import RunEndedError
+
+from . import app
+from .nngp_inference import checked_job, nngp_inference
 
 _SHARE_SIZE = flags.DEFINE_integer(
     "share_size", 100, "Most architectures that a worker takes at a time.", lower_bound=1

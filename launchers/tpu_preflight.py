@@ -17,10 +17,11 @@ import gin
 import tensorflow as tf
 from absl import flags
 
-from launchers import app
-from launchers.nngp_inference import nngp_inference
 from nngp_tf.kernels import precision, tpu_compile
 from nngp_tf.runs import mnas_preflight, preflight
+
+from . import app
+from .nngp_inference import nngp_inference
 
 TPU_TOPOLOGY = flags.DEFINE_string(
     "tpu_topology", None, "Generation and grid of chips: v5e:2x2, v6e:4x4, v4:2x2x1."

@@ -1,25 +1,9 @@
 """NNGP-guided neural architecture search in TensorFlow and Keras (arXiv 2011.06006)."""
 
-import importlib
-
+from nngp_tf import lazy
 from nngp_tf.version import __version__
 
-_SUBPACKAGES = (
-    "analysis",
-    "data",
-    "gaussian_process",
-    "kernels",
-    "models",
-    "runs",
-    "search_spaces",
-    "training",
-)
+__all__ = ["__version__"]
 
-__all__ = ["__version__", *_SUBPACKAGES]
-
-
-def __getattr__(name: str):
-    # On first use, so that search spaces and tables stay free of TensorFlow.
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The gin files and the launchers lie at the top of the tree, and here where they are installed.
+__getattr__, __dir__ = lazy.modules(__name__, __path__, elsewhere=("configs", "launchers"))

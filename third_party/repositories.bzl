@@ -66,24 +66,17 @@ toolchain(
     toolchain = ":runtime_pair",
     toolchain_type = "@bazel_tools//tools/python:toolchain_type",
 )
-"""
 
-_LIBRARY = """
 py_library(
-    name = "{name}",
-    data = {records},
+    name = "packages",
+    data = ["packages.txt"],
 )
 """
 
-# Prints "import_name record_file" for every distribution that gives a top-level module.
-_LIST_MODULES = """
+_LIST_PACKAGES = """
 import importlib.metadata as metadata
-import re
 
-for name, distributions in sorted(metadata.packages_distributions().items()):
-    if re.fullmatch("[A-Za-z]\\\\w*", name):
-        for distribution in sorted(set(distributions)):
-            print(name, metadata.distribution(distribution)._path / "RECORD")
+print(*sorted({f"{d.name}=={d.version}" for d in metadata.distributions()}), sep="\\n")
 """
 
 def _python_environment_impl(repository_ctx):
@@ -96,28 +89,19 @@ def _python_environment_impl(repository_ctx):
             repository_ctx.path(Label("@//:.venv/setup.stamp"))
     if not repository_ctx.path(python).exists:
         fail("no Python at %s: run `make setup`, or set NNGP_TF_PYTHON to an interpreter" % python)
-    result = repository_ctx.execute([python, "-c", _LIST_MODULES])
+    result = repository_ctx.execute([python, "-c", _LIST_PACKAGES])
     if result.return_code:
         fail("%s cannot list its packages:\n%s" % (python, result.stderr))
 
-    records = {}
-    for line in result.stdout.splitlines():
-        name, record = line.split(" ", 1)
-        copy = "%s/%s" % (name, record.split("/")[-2])
-        repository_ctx.file(copy, repository_ctx.read(record), executable = False)
-        records.setdefault(name, []).append(copy)
-    repository_ctx.file(
-        "BUILD",
-        _BUILD.format(python = python) +
-        "".join([_LIBRARY.format(name = name, records = copies) for name, copies in records.items()]),
-        executable = False,
-    )
+    repository_ctx.file("packages.txt", result.stdout, executable = False)
+    repository_ctx.file("BUILD", _BUILD.format(python = python), executable = False)
 
 python_environment = repository_rule(
     doc = """A Python interpreter with its installed packages.
 
-    A package's target holds only the list of its files (its RECORD); modules are imported from the
-    interpreter's site-packages, and tests run again when another version is installed.
+    Modules are imported from the interpreter's site-packages. The target holds only the list of the
+    packages and their versions: whatever is installed can be imported, what is absent is nowhere
+    declared, and tests run again when another version is installed.
     """,
     implementation = _python_environment_impl,
     environ = ["NNGP_TF_PYTHON"],

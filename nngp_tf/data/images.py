@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import nngp_tf.frameworks  # noqa: F401
 from nngp_tf.data import (
     balance,
     checks,

@@ -1,5 +1,7 @@
 """Keras builders: architecture -> keras.Model."""
 
+import nngp_tf.frameworks  # noqa: F401
+from nngp_tf import lazy
 from nngp_tf.models.feature_model import FEATURE_LAYER, features
 from nngp_tf.models.mnas import build_mnas
 from nngp_tf.models.mnas_network import MnasNetwork
@@ -14,3 +16,5 @@ __all__ = [
     "build_nasbench101",
     "features",
 ]
+
+__getattr__, __dir__ = lazy.modules(__name__, __path__)

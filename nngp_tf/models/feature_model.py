@@ -31,8 +31,7 @@ def features(model: keras.Model, layer: str | None = FEATURE_LAYER) -> keras.Mod
       ValueError: If there is no such layer, it is called more than once and no call is named, the
         model cannot be cut, or the output is not [N, C].
     """
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"expected a keras.Model, got {type(model).__name__}")
+    check_is_keras(model)
     if layer is None:
         cut = model
     elif _has_graph(model):
@@ -48,6 +47,26 @@ def features(model: keras.Model, layer: str | None = FEATURE_LAYER) -> keras.Mod
             "one vector an input, after the global pooling say"
         )
     return cut
+
+
+def check_is_keras(model: object) -> None:
+    """Check that a model is one of Keras 3.
+
+    Raises:
+      ValueError: If it is of another library, such as Keras 2, which `tf.keras` is where
+        TF_USE_LEGACY_KERAS is set.
+    """
+    if isinstance(model, keras.Model):
+        return
+    kind = type(model)
+    where = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    message = f"expected a keras.Model, got {where}{kind.__qualname__}"
+    if any(base.__module__.partition(".")[0] == "tf_keras" for base in kind.__mro__):
+        message += (
+            ": tf_keras, which tf.keras is where TF_USE_LEGACY_KERAS is set, is Keras 2, so build "
+            "the model by `import keras`"
+        )
+    raise ValueError(message)
 
 
 def _output(model, path, parents=""):

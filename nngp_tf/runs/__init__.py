@@ -1,1 +1,5 @@
 """Resumable runs over many architectures."""
+
+from nngp_tf import lazy
+
+__getattr__, __dir__ = lazy.modules(__name__, __path__)

@@ -92,7 +92,7 @@ def read(directory: str) -> Record | None:
 
 def repair_command(directory: str) -> str:
     """Return the command that repairs a run directory."""
-    return f"python -m launchers.status --run_dir={directory} --repair"
+    return f"python -m nngp_tf.launchers.status --run_dir={directory} --repair"
 
 
 def differences(config: Mapping[str, Any], made_with: Mapping[str, Any]) -> str:

@@ -13,7 +13,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import pyglove as pg
+try:
+    import pyglove as pg
+except ImportError as error:
+    raise ImportError(
+        f"this module needs PyGlove: pip install 'nngp_tf[search]' ({error})", name="pyglove"
+    ) from error
 
 from nngp_tf.search_spaces import mnas
 

@@ -21,6 +21,7 @@ from absl import logging
 
 from nngp_tf.data.images import ImageData
 from nngp_tf.kernels import precision
+from nngp_tf.models.feature_model import check_is_keras
 from nngp_tf.training import input as input_lib
 from nngp_tf.training import optimisation
 from nngp_tf.training.curve import Backup, Curve
@@ -139,7 +140,9 @@ def check(
             f"{settings.steps_per_execution}"
         )
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise ValueError("TensorBoard logs need its package: pip install tensorboard, or turn off")
+        raise ValueError(
+            "TensorBoard logs need its package: pip install 'nngp_tf[tensorboard]', or turn off"
+        )
 
 
 def train(
@@ -231,6 +234,7 @@ def _compiled(network, images, settings, strategy):
     steps = len(images.x_train) // settings.recipe.batch_size
     with _scope(strategy):
         model = network.build(precision.policy_name(settings.compute_dtype))
+        check_is_keras(model)
         optimisation.compile_model(
             model,
             settings.recipe,

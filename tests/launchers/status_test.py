@@ -81,7 +81,7 @@ def test_damage_is_shown_and_repaired_by_the_command_that_is_named(run):
     code, out, error = launch(f"--run_dir={run}")
     assert code == 2
     assert f"damaged: {path.name}:2 does not match its checksum" in out.splitlines()
-    command = f"python -m launchers.status --run_dir={run} --repair"
+    command = f"python -m nngp_tf.launchers.status --run_dir={run} --repair"
     assert error == f"status: {run} is damaged in 1 places: repair it with `{command}`\n"
     with pytest.raises(ValueError, match=r"results-00000-of-00002-00000\.jsonl:2") as caught:
         RunDirectory(run, CONFIG)
