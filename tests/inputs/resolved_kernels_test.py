@@ -130,3 +130,54 @@ def test_shared_programs_measure_as_the_built_model(network):
     )
     assert shared.is_resolved and built.is_resolved
     assert shared.rounding_share == pytest.approx(built.rounding_share, rel=0.5)
+
+
+APPLICATIONS = sorted(
+    name
+    for name, make in vars(keras.applications).items()
+    if callable(make) and hasattr(make, "__kwdefaults__")
+)
+# One of a family, of those that are soon built.
+FAMILIES = (
+    *("MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0"),
+    *("ConvNeXtTiny", "ResNet50V2", "DenseNet121", "VGG16"),
+)
+IMAGES_64 = np.random.default_rng(1).normal(size=(12, 64, 64, 3)).astype("float32")
+
+
+def check_application(name):
+    """Compare what is said of float32 with the features of the same weights in float64."""
+    make = getattr(keras.applications, name)
+    try:
+        model = make(weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3))
+    except ValueError as error:
+        pytest.skip(f"takes no images of 64 x 64: {error}")
+    resolved = {}
+    for mode in ("one_update", "batch_statistics"):
+        options = {"weights": "as_given", "batch_norm": mode, "feature_layer": None}
+        coarse, fine = (
+            kernel_of(model, dtype, IMAGES_64, keep_features=True, **options)
+            for dtype in ("float32", "float64")
+        )
+        z, exact = (
+            kernel.features[0] - kernel.features[0].mean(axis=0) for kernel in (coarse, fine)
+        )
+        rounding = np.sum((z - exact) ** 2) / np.sum(z**2)
+        if not 0.01 < rounding < 0.5:
+            assert coarse.is_resolved == (rounding < 0.1), (mode, rounding, coarse.varying_share)
+        resolved[mode] = coarse.is_resolved
+    return resolved
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::nngp_tf.kernels.UnresolvedKernelWarning")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_of_applications(name):
+    assert check_application(name)["batch_statistics"]
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::nngp_tf.kernels.UnresolvedKernelWarning")
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name not in FAMILIES])
+def test_all_applications(name):
+    check_application(name)
