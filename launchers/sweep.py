@@ -24,6 +24,7 @@ from absl import flags, logging
 
 from launchers import app
 from launchers.nngp_inference import checked_job, nngp_inference
+from nngp_tf.devices import tpu_runtime
 from nngp_tf.runs import files, status, status_report, sweep
 from nngp_tf.runs.errors import RunEndedError
 
@@ -53,12 +54,14 @@ def nngp_sweep(beam_flags: list[str]) -> str:
     options = pipeline.options(beam_flags)
     run_dir = pipeline.shared_directory(app.required(app.RUN_DIR), options)
     described = _described(run_dir, pipeline.is_local(options))
+    of_workers = _worker_environment()
     if pipeline.is_local(options):
         _share_cores(pipeline.num_local_workers(options))
     shares = sweep.plan(described, _SHARE_SIZE.value)
     lacking = sum(len(share.architectures) for share in shares)
     logging.info("%d architectures lack rows, in %d shares", lacking, len(shares))
     if shares:
+        os.environ.update(of_workers)
         stored = len(sweep.stored_keys(run_dir))
         pipeline.run(shares, described, options, functools.partial(_start_again, stored))
         files.write(files.join(run_dir, "nngp_inference.gin"), _gin().encode(), writer="sweep")
@@ -75,6 +78,8 @@ def _described(run_dir, is_local):
     job = checked_job(_configured())
     if job.data_dir is not None and not is_local:
         job = dataclasses.replace(job, data_dir=files.absolute(job.data_dir))
+    if tpu_runtime.address(app.STRATEGY.value, app.TPU.value):
+        tpu_runtime.check_compute_dtype(job.compute_dtype)
     if job.compute_dtype is None:
         from nngp_tf.kernels import precision
 
@@ -90,6 +95,17 @@ def _described(run_dir, is_local):
         app.PATIENCE.value,
         driver=os.getpid() if is_local else None,
     )
+
+
+def _worker_environment():
+    """Return the variables with which processes of this machine drive its TPU."""
+    tpu = tpu_runtime.address(app.STRATEGY.value, app.TPU.value)
+    if tpu != tpu_runtime.LOCAL:
+        return {}
+    # This process has left the chips to them.
+    variables = {name: value for name, value in os.environ.items() if name != "TPU_LOAD_LIBRARY"}
+    tpu_runtime.prepare(tpu, environ=variables)
+    return variables | {"TPU_LOAD_LIBRARY": ""}
 
 
 def _configured():
