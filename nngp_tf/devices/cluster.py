@@ -141,5 +141,6 @@ def _listen(cluster):
             raise
         raise ValueError(
             f"TF_CONFIG gives this process, {cluster.own}, the address {address}, whose port "
-            f"cannot be opened here ({error.strerror}): end what listens there, or choose another"
+            f"cannot be opened here ({os.strerror(error.errno)}): end what listens there, or take "
+            "another"
         ) from error

@@ -9,6 +9,7 @@ from nngp_tf.devices import cluster, machine, tpu_runtime
 
 STRATEGIES = ("cpu", "gpu", "mirrored", "multi_worker", "tpu")
 STARTUP_TIMEOUT = 600.0
+_TPU_ERRORS = (ValueError, RuntimeError, OSError, tf.errors.OpError)
 _LONGEST_REASON = 600
 
 
@@ -117,13 +118,13 @@ def _tpu(tpu):
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
         hosts = [host for job in resolver.cluster_spec().as_dict().values() for host in job]
-    except (ValueError, RuntimeError, OSError) as error:
+    except _TPU_ERRORS as error:
         raise _no_tpu(address, error) from error
     tpu_runtime.check_answers(address, hosts)
     try:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+    except _TPU_ERRORS as error:
         raise _no_tpu(address, error) from error
     return tf.distribute.TPUStrategy(resolver)
 
