@@ -2,11 +2,13 @@
 
 import importlib
 
+from nngp_tf.devices import machine
 from nngp_tf.version import __version__
 
 _SUBPACKAGES = (
     "analysis",
     "data",
+    "devices",
     "gaussian_process",
     "kernels",
     "models",
@@ -14,6 +16,9 @@ _SUBPACKAGES = (
     "search_spaces",
     "training",
 )
+
+# Before a subpackage imports TensorFlow.
+machine.skip_metadata_server()
 
 __all__ = ["__version__", *_SUBPACKAGES]
 

@@ -12,9 +12,7 @@ import importlib.util
 import os
 import pathlib
 import re
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 # Tests put a tree of their own here.
 ROOT = pathlib.Path("/")
@@ -93,6 +91,15 @@ def is_google_cloud() -> bool:
     return _read(_PRODUCT_NAME) == _GOOGLE_CLOUD
 
 
+def skip_metadata_server(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Keep libtpu, where it is installed, from waiting for a metadata server that is not there.
+
+    TensorFlow loads it at its import, which takes minutes otherwise.
+    """
+    if not is_google_cloud() and _libtpu(environ):
+        environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+
+
 def holder_of_chips() -> int | None:
     """Return a process of this user, other than this one, that has a TPU chip open."""
     for opened in ROOT.glob("proc/[0-9]*/fd/*"):
@@ -140,6 +147,8 @@ def _chip():
 
 
 def _metadata(name, environ):
+    import urllib.request  # Slow to import, and hardly ever needed.
+
     # By its address: looking up the name has no time limit.
     host = environ.get("GCE_METADATA_HOST") or environ.get("GCE_METADATA_IP") or "169.254.169.254"
     request = urllib.request.Request(
@@ -149,7 +158,7 @@ def _metadata(name, environ):
     try:
         with direct.open(request, timeout=_METADATA_SECONDS) as answer:
             return answer.read().decode().strip()
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return None
 
 

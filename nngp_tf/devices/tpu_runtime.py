@@ -20,7 +20,6 @@ from collections.abc import MutableMapping, Sequence
 from absl import flags
 
 from nngp_tf.devices import machine as machine_lib
-from nngp_tf.devices import ports
 from nngp_tf.devices.machine import Machine
 
 LOCAL = "local"
@@ -104,9 +103,7 @@ def prepare(
     machine = machine or machine_lib.look(environ)
     check_local(machine, environ)
     _check_free()
-    if not machine.is_google_cloud:
-        # The library would wait for a metadata server for minutes.
-        environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    machine_lib.skip_metadata_server(environ)
     environ.setdefault("TPU_LIBRARY_PATH", machine.libtpu)
     if machine.generation in WITHOUT_PJRT:
         return
@@ -210,6 +207,8 @@ def check_answers(tpu: str, hosts: Sequence[str]) -> None:
     Raises:
       ValueError: If one does not.
     """
+    from nngp_tf.devices import ports  # Slow to import.
+
     try:
         ports.check_grpc(hosts, _SECONDS)
     except OSError as error:

@@ -118,6 +118,25 @@ class TestLibrary:
         assert machine.look({"TPU_LIBRARY_PATH": "/own/libtpu.so"}).libtpu == "/own/libtpu.so"
 
 
+@pytest.mark.parametrize(
+    ("has_libtpu", "is_google_cloud", "skipped"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+def test_where_no_metadata_server_is_waited_for(
+    root, tmp_path, monkeypatch, has_libtpu, is_google_cloud, skipped
+):
+    if has_libtpu:
+        monkeypatch.syspath_prepend(tmp_path)
+        fakes.add_libtpu(tmp_path)
+    else:
+        monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    if is_google_cloud:
+        fakes.add_google_cloud(root)
+    environ = {}
+    machine.skip_metadata_server(environ)
+    assert environ == ({"TPU_SKIP_MDS_QUERY": "1"} if skipped else {})
+
+
 @pytest.mark.parametrize("device", ["accel0", "vfio/0"])
 def test_who_has_the_chips(root, device):
     own, other = root / f"proc/{os.getpid()}/fd", root / "proc/4711/fd"
