@@ -47,7 +47,13 @@ setuptools.setup(
         # With a later libtpu, which pip would take, TensorFlow 2.20 aborts at its import.
         "tpu": ["tensorflow-tpu>=2.20,<2.21", "libtpu>=0.0.14,<0.0.32"],
         # The last that Keras' own tests hold on TPU. There is no wheel of it for Python 3.13.
-        "tpu-2.19": ["tensorflow-tpu>=2.19.1,<2.20", "numpy>=1.26,<2.2", "protobuf>=4,<6"],
+        # It wants a protobuf that is too old for the next tensorflow-metadata, which says nothing.
+        "tpu-2.19": [
+            "tensorflow-tpu>=2.19.1,<2.20",
+            "numpy>=1.26,<2.2",
+            "protobuf>=4.25.2,<6",
+            "tensorflow-metadata>=1.17,<1.18",
+        ],
         "figures": ["matplotlib>=3.8"],
         # jax2tf and the lowering that launchers.tpu_preflight borrows of it change with versions.
         "preflight": ["jax>=0.10,<0.11", "libtpu>=0.0.52,<0.1"],
