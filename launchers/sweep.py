@@ -61,9 +61,9 @@ def nngp_sweep(beam_flags: list[str]) -> str:
     lacking = sum(len(share.architectures) for share in shares)
     logging.info("%d architectures lack rows, in %d shares", lacking, len(shares))
     if shares:
+        again = functools.partial(_start_again, len(sweep.stored_keys(run_dir)), dict(os.environ))
         os.environ.update(of_workers)
-        stored = len(sweep.stored_keys(run_dir))
-        pipeline.run(shares, described, options, functools.partial(_start_again, stored))
+        pipeline.run(shares, described, options, again)
         files.write(files.join(run_dir, "nngp_inference.gin"), _gin().encode(), writer="sweep")
     if left := sweep.plan(described, _SHARE_SIZE.value):
         number = sum(len(share.architectures) for share in left)
@@ -127,7 +127,7 @@ def _share_cores(workers):
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
-def _start_again(stored, exit_code):
+def _start_again(stored, environ, exit_code):
     """Start this process anew: Beam on one machine would wait forever for a worker that is gone."""
     import psutil
 
@@ -143,8 +143,8 @@ def _start_again(stored, exit_code):
     logging.warning("%s: started again", sentence)
     logging.flush()
     sys.stdout.flush()
-    os.environ[_RESTARTS] = str(restarts)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, environ | {_RESTARTS: str(restarts)})
 
 
 def _split(argv):

@@ -35,6 +35,13 @@ _XLA_FLAGS = (
 _LOCK = "tmp/libtpu_lockfile"
 # The last with which TensorFlow 2.20 does not abort at its import; 2.19 names its own.
 _LAST_LIBTPU = {"2.20": (0, 0, 31)}
+# With one of these, processes share the chips of a machine.
+_SHARED = (
+    "ALLOW_MULTIPLE_LIBTPU_LOAD",
+    "TPU_CHIPS_PER_PROCESS_BOUNDS",
+    "TPU_VISIBLE_CHIPS",
+    "TPU_VISIBLE_DEVICES",
+)
 # Variables by which TensorFlow itself finds a TPU.
 _NAMES = ("KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_NAME")
 
@@ -102,7 +109,8 @@ def prepare(
         return
     machine = machine or machine_lib.look(environ)
     check_local(machine, environ)
-    _check_free()
+    if not any(environ.get(name) for name in _SHARED):
+        _check_free()
     machine_lib.skip_metadata_server(environ)
     environ.setdefault("TPU_LIBRARY_PATH", machine.libtpu)
     if machine.generation in WITHOUT_PJRT:
@@ -248,6 +256,7 @@ def _check_free():
     if held or process:
         whose = f"process {process}" if process else "another process, perhaps of another user"
         raise ValueError(
-            f"the TPU of this machine is in use by {whose}: one process takes all chips, so end it "
-            "(`sudo lsof -w /dev/accel* /dev/vfio/*` lists it), or wait"
+            f"the TPU of this machine is in use by {whose}: one process takes all chips, so wait, "
+            "or end it (`sudo lsof -w /dev/accel* /dev/vfio/*` lists it; if there is none, remove "
+            "/tmp/libtpu_lockfile)"
         )

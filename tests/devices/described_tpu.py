@@ -5,13 +5,12 @@ import tensorflow as tf
 
 # From the replicas to the grid of chips (x, y, z) with one core each.
 _MESHES = {1: (1, 1, 1), 4: (2, 2, 1), 8: (2, 4, 1), 32: (4, 8, 1)}
-_CHIPS_OF_A_HOST = 4
 
 
-def described_strategy(replicas):
-    """A strategy over so many cores, four to a host."""
+def described_strategy(replicas, cores_of_a_host=4):
+    """A strategy over so many cores; variables can be made on those of one host only."""
     mesh = _MESHES[replicas]
-    hosts = -(-replicas // _CHIPS_OF_A_HOST)
+    hosts = -(-replicas // cores_of_a_host)
     per_host = replicas // hosts
     places = np.stack(np.meshgrid(*map(range, mesh), [0], indexing="ij"), axis=-1)
     topology = tf.tpu.experimental.Topology(

@@ -171,6 +171,7 @@ class TestRefusals:
         (v5e / "proc/4711/fd").mkdir(parents=True)
         (v5e / "proc/4711/fd/9").symlink_to("/dev/vfio/0")
         self.refused("in use by process 4711")
+        tpu_runtime.prepare("local", environ={"TPU_VISIBLE_CHIPS": "0"})
 
     def test_chips_that_another_process_has_locked(self, v5e):
         fakes.write(v5e / "tmp/libtpu_lockfile", "")

@@ -149,7 +149,7 @@ def test_kernels_of_mobile_networks(monkeypatch, replicas):
 
 @pytest.mark.parametrize("replicas", SIZES)
 def test_short_training(replicas):
-    strategy = described_strategy(replicas)
+    strategy = described_strategy(replicas, cores_of_a_host=replicas)
     images = load_images("digits", 128, 64)
     network = Nasbench101Network(
         RESNET, (32, 32, 3), 10, stem_filters=4, num_stacks=1, modules_per_stack=1
