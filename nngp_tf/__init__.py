@@ -2,7 +2,7 @@
 
 import importlib
 
-from nngp_tf.devices import machine
+from nngp_tf.devices import machine as _machine
 from nngp_tf.version import __version__
 
 _SUBPACKAGES = (
@@ -18,7 +18,7 @@ _SUBPACKAGES = (
 )
 
 # Before a subpackage imports TensorFlow.
-machine.skip_metadata_server()
+_machine.skip_metadata_server()
 
 __all__ = ["__version__", *_SUBPACKAGES]
 
