@@ -1,4 +1,4 @@
-"""Packaging. TensorFlow comes by an extra: `pip install nngp_tf[cpu]`, `[gpu]` or `[tpu]`."""
+"""Packaging. TensorFlow comes by an extra: `nngp_tf[cpu]`, `[gpu]`, `[tpu]` or `[tpu-2.19]`."""
 
 import pathlib
 import re
@@ -48,7 +48,16 @@ setuptools.setup(
             "tensorflow>=2.20,<2.22; platform_machine not in 'x86_64 AMD64'",
         ],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
-        "tpu": ["tensorflow-tpu>=2.20,<2.21"],
+        # With a later libtpu, which pip would take, TensorFlow 2.20 aborts at its import.
+        "tpu": ["tensorflow-tpu>=2.20,<2.21", "libtpu>=0.0.14,<0.0.32"],
+        # The last that Keras' own tests hold on TPU. There is no wheel of it for Python 3.13.
+        # It wants a protobuf that is too old for the next tensorflow-metadata, which says nothing.
+        "tpu-2.19": [
+            "tensorflow-tpu>=2.19.1,<2.20",
+            "numpy>=1.26,<2.2",
+            "protobuf>=4.25.2,<6",
+            "tensorflow-metadata>=1.17,<1.18",
+        ],
         "figures": ["matplotlib>=3.8"],
         # jax2tf and the lowering that launchers.tpu_preflight borrows of it change with versions.
         "preflight": ["jax>=0.10,<0.11", "libtpu>=0.0.52,<0.1"],

@@ -38,6 +38,9 @@ STRATEGY = flags.DEFINE_string(
     "strategy", None, "cpu, gpu, mirrored, multi_worker or tpu; unset: what TensorFlow picks."
 )
 TPU = flags.DEFINE_string("tpu", None, "Name or grpc:// address of a Cloud TPU; 'local' on its VM.")
+STARTUP_TIMEOUT = flags.DEFINE_float(
+    "startup_timeout", 600.0, "Seconds to wait for the other workers of multi_worker to start.", 0.0
+)
 LOGICAL_CPUS = flags.DEFINE_integer(
     "logical_cpus", None, "Splits the CPU into so many devices, to try sharding without a GPU."
 )

@@ -109,7 +109,13 @@ def nngp_inference(
             f"score {score!r} needs test images, got num_test={num_test}: ask for some, or rank by "
             "'loo_accuracy'"
         )
-    strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
+    strategy = build_strategy(
+        app.STRATEGY.value,
+        app.TPU.value,
+        app.LOGICAL_CPUS.value,
+        job.compute_dtype,
+        app.STARTUP_TIMEOUT.value,
+    )
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
     selected = job.select()
     prepared = job.prepare(strategy, run_dir)

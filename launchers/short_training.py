@@ -130,7 +130,13 @@ def short_training(
     index, count = app.shard()
     # Keras would print on stdout where it stops training that diverged.
     keras.config.disable_interactive_logging()
-    strategy = build_strategy(app.STRATEGY.value, app.TPU.value, app.LOGICAL_CPUS.value)
+    strategy = build_strategy(
+        app.STRATEGY.value,
+        app.TPU.value,
+        app.LOGICAL_CPUS.value,
+        compute_dtype,
+        app.STARTUP_TIMEOUT.value,
+    )
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
     selected = architectures_lib.select(space, architectures, num_architectures, seed)
     images = load_images(

@@ -22,6 +22,7 @@ import sys
 import gin
 from absl import flags, logging
 
+from nngp_tf.devices import tpu_runtime
 from nngp_tf.runs import files, status, status_report, sweep
 from nngp_tf.runs.errors import RunEndedError
 
@@ -54,14 +55,16 @@ def nngp_sweep(beam_flags: list[str]) -> str:
     options = pipeline.options(beam_flags)
     run_dir = pipeline.shared_directory(app.required(app.RUN_DIR), options)
     described = _described(run_dir, pipeline.is_local(options))
+    of_workers = _worker_environment()
     if pipeline.is_local(options):
         _share_cores(pipeline.num_local_workers(options))
     shares = sweep.plan(described, _SHARE_SIZE.value)
     lacking = sum(len(share.architectures) for share in shares)
     logging.info("%d architectures lack rows, in %d shares", lacking, len(shares))
     if shares:
-        stored = len(sweep.stored_keys(run_dir))
-        pipeline.run(shares, described, options, functools.partial(_start_again, stored))
+        again = functools.partial(_start_again, len(sweep.stored_keys(run_dir)), dict(os.environ))
+        os.environ.update(of_workers)
+        pipeline.run(shares, described, options, again)
         files.write(files.join(run_dir, "nngp_inference.gin"), _gin().encode(), writer="sweep")
     if left := sweep.plan(described, _SHARE_SIZE.value):
         number = sum(len(share.architectures) for share in left)
@@ -76,6 +79,8 @@ def _described(run_dir, is_local):
     job = checked_job(_configured())
     if job.data_dir is not None and not is_local:
         job = dataclasses.replace(job, data_dir=files.absolute(job.data_dir))
+    if tpu_runtime.address(app.STRATEGY.value, app.TPU.value):
+        tpu_runtime.check_compute_dtype(job.compute_dtype)
     if job.compute_dtype is None:
         from nngp_tf.kernels import precision
 
@@ -92,6 +97,17 @@ def _described(run_dir, is_local):
         app.PATIENCE.value,
         driver=os.getpid() if is_local else None,
     )
+
+
+def _worker_environment():
+    """Return the variables with which processes of this machine drive its TPU."""
+    tpu = tpu_runtime.address(app.STRATEGY.value, app.TPU.value)
+    if tpu != tpu_runtime.LOCAL:
+        return {}
+    # This process has left the chips to them.
+    variables = {name: value for name, value in os.environ.items() if name != "TPU_LOAD_LIBRARY"}
+    tpu_runtime.prepare(tpu, environ=variables)
+    return variables | {"TPU_LOAD_LIBRARY": ""}
 
 
 def _configured():
@@ -113,7 +129,7 @@ def _share_cores(workers):
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
-def _start_again(stored, exit_code):
+def _start_again(stored, environ, exit_code):
     """Start this process anew: Beam on one machine would wait forever for a worker that is gone."""
     import psutil
 
@@ -129,8 +145,8 @@ def _start_again(stored, exit_code):
     logging.warning("%s: started again", sentence)
     logging.flush()
     sys.stdout.flush()
-    os.environ[_RESTARTS] = str(restarts)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, environ | {_RESTARTS: str(restarts)})
 
 
 def _split(argv):

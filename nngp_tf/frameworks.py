@@ -14,7 +14,7 @@ from importlib import metadata
 
 _INSTALL = "pip install 'nngp_tf[cpu]', or [gpu] or [tpu]"
 # The oldest that are supported, as in setup.py, and the distributions that they come in.
-OLDEST = {"tensorflow": (2, 20), "keras": (3, 10)}
+OLDEST = {"tensorflow": (2, 19), "keras": (3, 10)}
 _DISTRIBUTIONS = {
     "tensorflow": ("tensorflow-cpu", "tensorflow", "tensorflow-tpu"),
     "keras": ("keras",),

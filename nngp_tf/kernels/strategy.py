@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-
 import tensorflow as tf
 from absl import logging
 
+from nngp_tf.devices import cluster, machine, tpu_runtime
+
 STRATEGIES = ("cpu", "gpu", "mirrored", "multi_worker", "tpu")
+STARTUP_TIMEOUT = 600.0
+_TPU_ERRORS = (ValueError, RuntimeError, OSError, tf.errors.OpError)
+_LONGEST_REASON = 600
 
 
 def build_strategy(
-    name: str | None = None, tpu: str | None = None, logical_cpus: int | None = None
+    name: str | None = None,
+    tpu: str | None = None,
+    logical_cpus: int | None = None,
+    compute_dtype: str | None = None,
+    startup_timeout: float = STARTUP_TIMEOUT,
 ) -> tf.distribute.Strategy:
     """Build a strategy by name.
 
@@ -23,15 +29,21 @@ def build_strategy(
       name: "cpu" or "gpu": one device. "mirrored": all GPUs of this machine, or all its logical
         CPUs if it has none. "multi_worker": the processes that TF_CONFIG names. "tpu": the cores
         of a TPU. None: "tpu" if an address is given, else TensorFlow's own placement.
-      tpu: Name or gRPC address of a Cloud TPU, "local" on a TPU VM.
+      tpu: Name or gRPC address of a Cloud TPU, "local" on a TPU VM; what the environment names,
+        else "local", unless given. "local" needs `nngp_tf.devices.tpu_runtime.prepare` before
+        TensorFlow is imported, which launchers do.
       logical_cpus: Splits the CPU into so many devices, to try sharding without accelerators.
+      compute_dtype: What will be computed in, to refuse what the devices lack before they are
+        asked for.
+      startup_timeout: Seconds that the other processes of "multi_worker" may take to start.
 
     Returns:
       The strategy.
 
     Raises:
-      ValueError: For an unknown name, devices that are absent, an address without "tpu", or a
-        TF_CONFIG that does not describe the workers.
+      ValueError: For an unknown name, devices that are absent or do not answer, an address without
+        "tpu", float64 on a TPU, a TF_CONFIG that does not describe the workers, or workers that do
+        not come.
     """
     if name is None:
         name = "tpu" if tpu else None
@@ -39,6 +51,8 @@ def build_strategy(
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")
     if tpu and name != "tpu":
         raise ValueError(f"a TPU address ({tpu!r}) goes with strategy 'tpu', got {name!r}")
+    if name == "tpu":
+        tpu_runtime.check_compute_dtype(compute_dtype)
     if logical_cpus is not None:
         _split_cpu(logical_cpus)
     if name is None:
@@ -47,7 +61,7 @@ def build_strategy(
         "cpu": lambda: tf.distribute.OneDeviceStrategy("/cpu:0"),
         "gpu": _gpu,
         "mirrored": _mirrored,
-        "multi_worker": _multi_worker,
+        "multi_worker": lambda: _multi_worker(startup_timeout),
         "tpu": lambda: _tpu(tpu),
     }[name]()
     logging.info("strategy %s: %d replicas", name, strategy.num_replicas_in_sync)
@@ -83,36 +97,49 @@ def _mirrored():
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def _multi_worker():
-    example = '{"cluster": {"worker": ["host0:port", ...]}, "task": {"type": "worker", "index": 0}}'
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        config = json.loads(text)
-        workers = config["cluster"]
-        task = config["task"]
-        known = 0 <= int(task["index"]) < len(workers[task["type"]])
-    except (ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise ValueError(
-            f"strategy 'multi_worker' reads its cluster from the environment variable TF_CONFIG, "
-            f"which holds {text!r}: set it to {example} with this process's own task"
-        )
-    return tf.distribute.MultiWorkerMirroredStrategy()
+def _multi_worker(startup_timeout):
+    processes = cluster.read()
+    cluster.meet(processes, startup_timeout)
+    sentence = (
+        f"TensorFlow of the processes {', '.join(processes.addresses.values())} has not come "
+        f"together in {startup_timeout:g} s: see that nothing else listens at these ports and that "
+        "all were started, or wait longer with --startup_timeout"
+    )
+    with cluster.ended_after(startup_timeout, sentence):
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _tpu(address):
+def _tpu(tpu):
+    address = tpu_runtime.address("tpu", tpu)
+    if address == tpu_runtime.LOCAL:
+        tpu_runtime.check_local(machine.look(), imported=True)
+    else:
+        tpu_runtime.check_elsewhere(address)
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address or "")
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        hosts = [host for job in resolver.cluster_spec().as_dict().values() for host in job]
+    except _TPU_ERRORS as error:
+        raise _no_tpu(address, error) from error
+    tpu_runtime.check_answers(address, hosts)
+    try:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"no TPU at {address!r}: install the extra [tpu] and give --tpu its name, its grpc:// "
-            f"address, or 'local' on a TPU VM ({reason})"
-        ) from error
+    except _TPU_ERRORS as error:
+        raise _no_tpu(address, error) from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _no_tpu(address, error):
+    # What libtpu says may fill pages, with the cause at their end.
+    logging.error("no TPU at %r: %s", address, error)
+    reason = " ".join(str(error).split())
+    if len(reason) > _LONGEST_REASON:
+        half = _LONGEST_REASON // 2
+        reason = f"{reason[:half]} ... {reason[-half:]}, in full in the log"
+    return ValueError(
+        f"no TPU at {address!r}: give --tpu the name or the grpc:// address of one that runs, or "
+        f"'local' on a TPU VM ({reason})"
+    )
 
 
 def _split_cpu(count):

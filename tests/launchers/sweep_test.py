@@ -11,10 +11,14 @@ import time
 
 import psutil
 import pytest
+from absl.testing import flagsaver
 
+from launchers import sweep
+from nngp_tf.devices import machine
 from nngp_tf.runs import table
 from nngp_tf.search_spaces import mnas
 from tests import environments
+from tests.devices import fakes
 
 pytestmark = pytest.mark.slow
 
@@ -207,3 +211,18 @@ def test_refusals(beam_python, tmp_path, flag, message):
     assert last.startswith("sweep: ")
     assert re.search(message, last), last
     assert not run_dir.exists()
+
+
+def test_workers_take_the_chips_that_the_driver_leaves(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setenv("TPU_LOAD_LIBRARY", "0")
+    monkeypatch.setenv("TPU_LIBRARY_PATH", fakes.add_libtpu(tmp_path))
+    monkeypatch.delenv("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", raising=False)
+    fakes.add_chips(tmp_path, "v5e")
+    with flagsaver.as_parsed(tpu="local", strategy="tpu"):
+        of_workers = sweep._worker_environment()
+    assert of_workers["TF_PLUGGABLE_DEVICE_LIBRARY_PATH"] == os.environ["TPU_LIBRARY_PATH"]
+    assert of_workers["TPU_LOAD_LIBRARY"] == ""
+    assert "TF_PLUGGABLE_DEVICE_LIBRARY_PATH" not in os.environ
+    with flagsaver.as_parsed(tpu="", strategy="cpu"):
+        assert sweep._worker_environment() == {}
