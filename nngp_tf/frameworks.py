@@ -40,6 +40,12 @@ def check() -> None:
                 f"networks need {package} {wanted} or newer, got {version}: {_INSTALL}",
                 name=package,
             )
+    if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
+        raise ImportError(
+            "networks need Keras 3, but TF_USE_LEGACY_KERAS asks for Keras 2: unset it before "
+            "TensorFlow is imported, and build own models by `import keras`",
+            name="keras",
+        )
     backend, where = _keras_backend()
     if backend != "tensorflow":
         raise ImportError(

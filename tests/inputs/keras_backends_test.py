@@ -52,6 +52,19 @@ def test_a_launcher_ends_with_a_sentence_by_the_variable(backend):
     assert "KERAS_BACKEND=tensorflow" in line
 
 
+@pytest.mark.parametrize("value", ["1", "true", "True"])
+def test_a_launcher_ends_with_a_sentence_under_legacy_keras(value):
+    done = python("-m", "launchers.nngp_inference", TF_USE_LEGACY_KERAS=value)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "TF_USE_LEGACY_KERAS" in line
+
+
+def test_legacy_keras_may_be_switched_off():
+    done = python("-m", "launchers.status", "--run_dir=/none", TF_USE_LEGACY_KERAS="0")
+    assert "TF_USE_LEGACY_KERAS" not in done.stderr
+
+
 def test_a_launcher_ends_with_a_sentence_by_the_file(tmp_path):
     done = python("-m", "launchers.status", KERAS_HOME=keras_home(tmp_path, "jax"))
     assert done.returncode == 2
