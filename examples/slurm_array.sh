@@ -26,7 +26,7 @@
 
 # Not SLURM_ARRAY_TASK_COUNT, which is 1 where one index is submitted again.
 if [[ ! ${1:-} =~ ^[1-9][0-9]*$ || -z ${SLURM_ARRAY_TASK_ID:-} ]]; then
-  echo "usage: sbatch --array=0-99 $0 100 --gin_file=... --run_dir=..." >&2
+  echo "usage: sbatch --array=0-99 examples/slurm_array.sh 100 --gin_file=... --run_dir=..." >&2
   exit 2
 fi
 number=$1

@@ -19,6 +19,7 @@ import json
 import logging as standard_logging
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -59,7 +60,14 @@ class Compute(beam.DoFn):
 
     def process(self, start: int) -> Iterator[str]:
         """Compute the share whose line begins there, and yield how many rows that added."""
-        share = sweep.Share.from_json(files.read_line(self._plan, start).decode())
+        try:
+            line = files.read_line(self._plan, start)
+        except OSError as error:
+            raise RunEndedError(
+                f"a worker on {socket.gethostname()} cannot read {self._plan} ({error.strerror}): "
+                "name a run directory that all workers have"
+            ) from error
+        share = sweep.Share.from_json(line.decode())
         counts = sweep.compute(share, sweep.Sweep.from_json(self._text))
         self._rows.inc(counts["rows"])
         self._failed.inc(counts["failed"])
@@ -69,7 +77,7 @@ class Compute(beam.DoFn):
 def options(flags: Sequence[str]) -> pipeline_options.PipelineOptions:
     """Return Beam's options of flags.
 
-    On one machine, workers are processes, and Beam is quiet; on Dask, a share is a task.
+    On one machine, workers are processes; on Dask, a share is a task. On both, Beam is quiet.
 
     Raises:
       ValueError: If Beam has no such runner, or does not know a flag, where it would be the one to
@@ -85,9 +93,10 @@ def options(flags: Sequence[str]) -> pipeline_options.PipelineOptions:
         ) from error
     given = {flag.partition("=")[0] for flag in flags}
     more = []
+    if is_local(found) or runner == DASK_RUNNER:
+        standard_logging.getLogger("apache_beam").setLevel(standard_logging.WARNING)
     if is_local(found):
         more = [flag for flag in _LOCAL_FLAGS if flag.partition("=")[0] not in given]
-        standard_logging.getLogger("apache_beam").setLevel(standard_logging.WARNING)
     elif runner == DASK_RUNNER and given.isdisjoint(_DASK_PARTITIONS):
         # Dask's own choice is 128 shares a task.
         more = ["--dask_partition_size=1"]
@@ -112,7 +121,7 @@ def _parsed(flags):
     try:
         with contextlib.redirect_stderr(said):
             found = pipeline_options.PipelineOptions(list(flags))
-            found.get_all_options()
+            found.get_all_options(retain_unknown_options=True)
     except SystemExit as error:
         raise ValueError(f"Beam: {said.getvalue().strip().rpartition('error: ')[2]}") from error
     return found

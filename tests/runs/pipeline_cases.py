@@ -7,6 +7,7 @@ import pytest
 from apache_beam.runners import runner
 
 from nngp_tf.runs import pipeline, sweep
+from nngp_tf.runs.errors import RunEndedError
 
 DASK = f"--runner={pipeline.DASK_RUNNER}"
 
@@ -40,6 +41,12 @@ def test_the_job_graph_does_not_hold_the_architectures(tmp_path, monkeypatch):
     pipeline.run(shares, Described(tmp_path), options, on_lost_worker=None)
     assert (tmp_path / pipeline.PLAN).stat().st_size > 6e6
     assert Recorder.size < 1e6
+
+
+def test_a_worker_without_the_run_directory(tmp_path):
+    worker = pipeline.Compute("{}", f"{tmp_path}/{pipeline.PLAN}")
+    with pytest.raises(RunEndedError, match=rf"{tmp_path}/{pipeline.PLAN} .*that all workers have"):
+        list(worker.process(0))
 
 
 @pytest.mark.parametrize(
