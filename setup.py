@@ -61,7 +61,7 @@ setuptools.setup(
         "figures": ["matplotlib>=3.8"],
         # jax2tf and the lowering that launchers.tpu_preflight borrows of it change with versions.
         "preflight": ["jax>=0.10,<0.11", "libtpu>=0.0.52,<0.1"],
-        "beam": ["apache-beam>=2.77,<3", "psutil>=5.9"],
+        "beam": ["apache-beam[dask]>=2.77,<3", "psutil>=5.9"],
         "fuzz": ["atheris>=3,<4"],
         "tensorboard": ["tensorboard>=2.19"],
         "search": ["pyglove>=0.4.4"],

@@ -2,6 +2,8 @@
 
 python -m launchers.sweep --gin_file=configs/nasbench101_digits.gin --run_dir=runs/digits \
     --direct_num_workers=4
+python -m launchers.sweep --gin_file=... --run_dir=/shared/space \
+    --runner=apache_beam.runners.dask.dask_runner.DaskRunner --dask_client_address=tcp://HOST:8786
 python -m launchers.sweep --gin_file=... --run_dir=gs://BUCKET/space --runner=DataflowRunner \
     --project=... --region=... --temp_location=gs://...
 python -m launchers.sweep --gin_file=... --run_dir=/shared/space --runner=FlinkRunner \

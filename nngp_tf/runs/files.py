@@ -90,14 +90,15 @@ def stamp(path: str) -> tuple[int, float]:
 
 def read(path: str) -> bytes:
     """Return all that a file holds."""
-    if (local := _local(path)) is not None:
-        # Who opens a pipe waits for somebody to write into it.
-        if not stat.S_ISREG(os.stat(local).st_mode):
-            raise OSError(errno.EINVAL, "it is not a plain file", local)
-        with open(local, "rb") as file:
-            return file.read()
-    with _gfile(path) as gfile, gfile.GFile(path, "rb") as file:
+    with _opened(path) as file:
         return file.read()
+
+
+def read_line(path: str, start: int) -> bytes:
+    """Return the line that begins at that byte of a file, and read little else."""
+    with _opened(path) as file:
+        file.seek(start)
+        return file.readline()
 
 
 def write(path: str, content: bytes, writer: str) -> None:
@@ -189,6 +190,20 @@ def _local(path):
     if not separator:
         return path
     return rest if scheme == "file" else None
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Open a file to be read as bytes."""
+    if (local := _local(path)) is not None:
+        # Who opens a pipe waits for somebody to write into it.
+        if not stat.S_ISREG(os.stat(local).st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file", local)
+        with open(local, "rb") as file:
+            yield file
+        return
+    with _gfile(path) as gfile, gfile.GFile(path, "rb") as file:
+        yield file
 
 
 @contextlib.contextmanager

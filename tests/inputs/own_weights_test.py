@@ -388,7 +388,7 @@ class TestFreshModels:
             keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(3)),
             keras.initializers.VarianceScaling(2.0, "fan_out", "uniform"),
         ],
-        ids=str,
+        ids=lambda given: given if isinstance(given, str) else type(given).__name__,
     )
     def test_of_each_initialiser(self, initialiser, warnings, tmp_path):
         model = mlp(initialiser)

@@ -1,5 +1,6 @@
-"""The sweep launcher with Beam's worker processes, of which one is killed; a bad architecture."""
+"""The sweep launcher with workers of Beam and of Dask, one killed of each; a bad architecture."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ from absl.testing import flagsaver
 
 from launchers import sweep
 from nngp_tf.devices import machine
-from nngp_tf.runs import table
+from nngp_tf.runs import lock, table
 from nngp_tf.search_spaces import mnas
 from tests import environments
 from tests.devices import fakes
@@ -78,28 +79,47 @@ def free_port():
         return found.getsockname()[1]
 
 
-@pytest.fixture
-def job_server(beam_python, tmp_path):
-    """Flags for a server of Beam's that takes jobs as those of Flink and Spark do.
-
-    Workers come from a pool beside it, which works in another directory than the driver.
-    """
-    ports = [free_port(), free_port()]
+@contextlib.contextmanager
+def servers(beam_python, directory, *commands):
+    """Processes that work in another directory than the driver, their output in NUMBER.log."""
     bin_path = f"{pathlib.Path(beam_python).parent}{os.pathsep}{os.environ['PATH']}"
-    modules = ("portability.local_job_service_main", "worker.worker_pool_main")
+    environment = os.environ | VARIABLES | {"PATH": bin_path, "PYTHONPATH": str(ROOT)}
     processes = []
     try:
-        for module, flag, port in zip(modules, ("port", "service_port"), ports, strict=True):
-            with open(tmp_path / f"{module}.log", "w") as log:
+        for number, command in enumerate(commands):
+            with open(directory / f"{number}.log", "w") as log:
                 processes.append(
                     subprocess.Popen(
-                        [beam_python, "-m", f"apache_beam.runners.{module}", f"--{flag}={port}"],
-                        cwd=tmp_path,
-                        env=os.environ | VARIABLES | {"PATH": bin_path, "PYTHONPATH": str(ROOT)},
+                        [beam_python, "-m", *command],
+                        cwd=directory,
+                        env=environment,
                         stdout=log,
                         stderr=subprocess.STDOUT,
                     )
                 )
+        yield processes
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def job_server(beam_python, tmp_path):
+    """Flags for a server of Beam's that takes jobs as those of Flink and Spark do.
+
+    Workers come from a pool beside it.
+    """
+    ports = [free_port(), free_port()]
+    modules = ("portability.local_job_service_main", "worker.worker_pool_main")
+    commands = [
+        [f"apache_beam.runners.{module}", f"--{flag}={port}"]
+        for module, flag, port in zip(modules, ("port", "service_port"), ports, strict=True)
+    ]
+    with servers(beam_python, tmp_path, *commands):
         for port in ports:
             answers(port)
         yield [
@@ -108,12 +128,6 @@ def job_server(beam_python, tmp_path):
             "--environment_type=EXTERNAL",
             f"--environment_config=localhost:{ports[1]}",
         ]
-    finally:
-        for process in processes:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-            process.wait()
 
 
 def answers(port):
@@ -126,6 +140,15 @@ def answers(port):
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def expected_scans(tmp_path_factory):
+    """What nngp_inference computes without Beam."""
+    run_dir = tmp_path_factory.mktemp("alone") / "run"
+    code = start(sys.executable, "nngp_inference", run_dir).wait(timeout=200)
+    assert code == 0, pathlib.Path(f"{run_dir}.log").read_text()[-3000:]
+    return scans(run_dir)
 
 
 def scans(run_dir):
@@ -141,11 +164,15 @@ def workers(process):
     ]
 
 
-def test_a_worker_is_killed(beam_python, tmp_path):
+def num_rows(run_dir):
+    return sum(len(file.read_text().splitlines()) for file in run_dir.glob("results*.jsonl"))
+
+
+def test_a_worker_is_killed(beam_python, expected_scans, tmp_path):
     run_dir = tmp_path / "run"
     process = start(beam_python, "sweep", run_dir, "--direct_num_workers=2", "--share_size=2")
     try:
-        while sum(len(f.read_text().splitlines()) for f in run_dir.glob("results*.jsonl")) < 3:
+        while num_rows(run_dir) < 3:
             assert process.poll() is None, pathlib.Path(f"{run_dir}.log").read_text()
             time.sleep(0.02)
         both = workers(process)
@@ -174,11 +201,45 @@ def test_a_worker_is_killed(beam_python, tmp_path):
     reason = "Shape [999999999,999999999,48,56] would have more than 2**63 - 1 elements"
     assert bad["error"] == f"InvalidArgumentError: {reason}"
     assert reason in bad["traceback"]
-    # Without Beam, the same directory is complete, and one of its own gets the same rows.
-    for name in ("run", "alone"):
-        code = start(sys.executable, "nngp_inference", tmp_path / name).wait(timeout=200)
-        assert code == 0, pathlib.Path(f"{tmp_path / name}.log").read_text()[-3000:]
-    assert scans(tmp_path / "alone") == scans(run_dir)
+    assert scans(run_dir) == expected_scans
+    # Without Beam, the directory is complete, too.
+    assert start(sys.executable, "nngp_inference", run_dir).wait(timeout=200) == 0
+    assert scans(run_dir) == expected_scans
+
+
+def test_a_worker_of_dask_is_killed(beam_python, expected_scans, tmp_path):
+    run_dir, port = tmp_path / "run", free_port()
+    scheduler = ["dask", "scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard"]
+    worker = ["dask", "worker", f"tcp://127.0.0.1:{port}", "--nthreads=1", "--no-nanny"]
+    with servers(beam_python, tmp_path, scheduler, worker, worker) as (_, *workers):
+        process = start(
+            beam_python,
+            "sweep",
+            run_dir,
+            "--runner=apache_beam.runners.dask.dask_runner.DaskRunner",
+            f"--dask_client_address=tcp://127.0.0.1:{port}",
+            "--share_size=2",
+        )
+        try:
+            # One that is in the middle of a share, which the scheduler then gives to the other.
+            while num_rows(run_dir) < 3 or not (claims := lock.read_claims(str(run_dir))):
+                assert process.poll() is None, pathlib.Path(f"{run_dir}.log").read_text()
+                time.sleep(0.02)
+            (killed,) = (w for w in workers if w.pid == claims[0].holder.pid)
+            killed.send_signal(signal.SIGKILL)
+            code = process.wait(timeout=200)
+        finally:
+            process.kill()
+        (other,) = (w for w in workers if w is not killed)
+        assert other.poll() is None
+    log = pathlib.Path(f"{run_dir}.log").read_text()
+    assert code == 0, log[-3000:]
+    assert f"{run_dir}: {NUMBER} of {NUMBER} architectures done, 1 failed\n" in log
+    read = table.read_table(run_dir)
+    read.check()
+    assert (len(read.rows), read.duplicates) == (NUMBER, 0)
+    assert num_rows(run_dir) == NUMBER
+    assert scans(run_dir) == expected_scans
 
 
 def test_workers_of_a_job_server(beam_python, job_server, tmp_path):

@@ -40,6 +40,15 @@ def test_files_are_written_read_listed_and_removed(directory):
     assert files.names(directory) == ["b.txt"]
 
 
+def test_a_line_is_read_from_where_it_begins(directory):
+    path = files.join(directory, "lines")
+    files.write(path, b"one\n\nthree\nno end", "me")
+    lines = {start: files.read_line(path, start) for start in (0, 4, 5, 11, 17)}
+    assert lines == {0: b"one\n", 4: b"\n", 5: b"three\n", 11: b"no end", 17: b""}
+    with pytest.raises(FileNotFoundError):
+        files.read_line(files.join(directory, "missing"), 0)
+
+
 @pytest.mark.parametrize(
     "name", ["..", ".", "", "../a", "a/../../b", "/etc/passwd", "a/b", "gs://bucket/a", "a\0"]
 )
