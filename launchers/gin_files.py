@@ -137,6 +137,8 @@ def _advice(statement: str, said: str) -> str:
     if value[0] in "([{":
         return _advice_on_container(name, statement, said)
     value = re.split(r"\s+#", value)[0]
+    if re.search(r"[\s,;][\w./]+\s*=", value):
+        return "each statement has a line of its own"
     if more := re.fullmatch(r"""(['"])[^'"]*\1\s*([^'"]+)""", value):
         return f"{more[2]} follows the value, which ends at the quote"
     with contextlib.suppress(ValueError, SyntaxError):
@@ -182,10 +184,11 @@ def _check_macros() -> None:
     for (scope, selector), parameters in gin.config._CONFIG.items():
         if selector != "gin.macro" or scope in used:
             continue
-        owners = [name for name in _configurables() if scope in _parameters(name)]
+        parameter = scope.rpartition("/")[2]
+        owners = [name for name in _configurables() if parameter in _parameters(name)]
         if owners:
             value = f"= {parameters['value']!r}"
-            meant = " or ".join(f"{owner}.{scope} {value}" for owner in owners)
+            meant = " or ".join(f"{owner}.{parameter} {value}" for owner in owners)
             raise ValueError(f"gin: {scope} {value} names no configurable: write {meant}")
 
 
