@@ -89,6 +89,8 @@ def _sentences() -> Iterator[None]:
     """Say of names that gin does not know which ones were meant."""
     try:
         yield
+    except RecursionError as error:
+        raise ValueError("gin: files include one another in a circle: leave one out") from error
     except (ValueError, OSError, ImportError) as error:
         text = str(error)
         if match := _UNKNOWN.search(text):

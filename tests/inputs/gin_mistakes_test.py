@@ -107,6 +107,13 @@ def test_the_place_in_an_included_file(tmp_path):
     assert "'b' within toy.shape" in said
 
 
+def test_files_that_include_one_another(tmp_path):
+    one, other = tmp_path / "one.gin", tmp_path / "other.gin"
+    one.write_text(f"include {str(other)!r}\n")
+    other.write_text(f"include {str(one)!r}\n")
+    assert "in a circle" in _said(files=[one])
+
+
 def test_a_bracket_that_is_not_closed_is_named_where_it_opens(tmp_path):
     (tmp_path / "some.gin").write_text("toy.number = 2\ntoy.shape = (1,\ntoy.text = 'c'\n")
     said = _said(files=[tmp_path / "some.gin"])
