@@ -95,6 +95,17 @@ def check_integers(**values: int | None) -> None:
             raise ValueError(f"{name} must be an integer, got {value!r}: correct it in gin")
 
 
+def check_booleans(**values: bool) -> None:
+    """Check arguments from gin that are to be True or False.
+
+    Raises:
+      ValueError: If one is not: 'no' would count as True.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, got {value!r}: correct it in gin")
+
+
 def shard() -> tuple[int, int]:
     """Return index and count of --shard.
 

@@ -89,6 +89,8 @@ def _sentences() -> Iterator[None]:
     """Say of names that gin does not know which ones were meant."""
     try:
         yield
+    except RecursionError as error:
+        raise ValueError("gin: files include one another in a circle: leave one out") from error
     except (ValueError, OSError, ImportError) as error:
         text = str(error)
         if match := _UNKNOWN.search(text):
@@ -137,6 +139,8 @@ def _advice(statement: str, said: str) -> str:
     if value[0] in "([{":
         return _advice_on_container(name, statement, said)
     value = re.split(r"\s+#", value)[0]
+    if re.search(r"[\s,;][\w./]+\s*=", value):
+        return "each statement has a line of its own"
     if more := re.fullmatch(r"""(['"])[^'"]*\1\s*([^'"]+)""", value):
         return f"{more[2]} follows the value, which ends at the quote"
     with contextlib.suppress(ValueError, SyntaxError):
@@ -182,10 +186,11 @@ def _check_macros() -> None:
     for (scope, selector), parameters in gin.config._CONFIG.items():
         if selector != "gin.macro" or scope in used:
             continue
-        owners = [name for name in _configurables() if scope in _parameters(name)]
+        parameter = scope.rpartition("/")[2]
+        owners = [name for name in _configurables() if parameter in _parameters(name)]
         if owners:
             value = f"= {parameters['value']!r}"
-            meant = " or ".join(f"{owner}.{scope} {value}" for owner in owners)
+            meant = " or ".join(f"{owner}.{parameter} {value}" for owner in owners)
             raise ValueError(f"gin: {scope} {value} names no configurable: write {meant}")
 
 

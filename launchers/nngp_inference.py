@@ -154,6 +154,7 @@ def checked_job(values: Mapping[str, Any]) -> InferenceJob:
     """
     values = {name: value for name, value in values.items() if name != "score"}
     app.check_integers(**{name: values[name] for name in _INTEGERS})
+    app.check_booleans(balanced=values["balanced"], save_features=values["save_features"])
     below = max(values["num_inits"], 1)
     values["report_inits"] = app.increasing("report_inits", values["report_inits"], below)
     values["leave_one_out"] = app.names(

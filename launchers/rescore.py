@@ -36,6 +36,7 @@ def rescore(kernels: Sequence[str] = transforms.DEFAULT_KERNELS) -> str:
     run_dir = app.required(app.RUN_DIR)
     kernels = app.names("kernels", kernels, transforms.KERNELS)
     run = read_run(source)
+    rescoring.load_labels(run)  # Before a run directory is made.
     directory = RunDirectory(
         run_dir,
         run.config | {"leave_one_out": list(kernels), "rescored_from": source},

@@ -17,7 +17,7 @@ from nngp_tf.runs import architectures as architectures_lib
 from nngp_tf.runs import inference, training
 from nngp_tf.runs.networks import build_networks
 from nngp_tf.runs.store import RunDirectory
-from nngp_tf.training import recipes
+from nngp_tf.training import recipes, short
 from nngp_tf.training.short import TrainingSettings
 
 from . import app
@@ -110,6 +110,7 @@ def short_training(
         batch_size=batch_size,
         steps_per_execution=steps_per_execution,
     )
+    app.check_booleans(balanced=balanced, tensorboard=tensorboard, backup=backup)
     if report_epochs is not None:
         report_epochs = app.increasing("report_epochs", report_epochs, below=num_epochs + 1)
     settings = TrainingSettings(
@@ -150,10 +151,11 @@ def short_training(
         channel_mean=channel_mean,
         channel_std=channel_std,
         classes=classes,
-        balanced=bool(balanced),
+        balanced=balanced,
         preprocessing=preprocessing,
         download=app.DOWNLOAD.value,
     )
+    short.check(images, settings, strategy, tensorboard)  # Before a run directory is made.
     networks = build_networks(
         selected,
         images.x_train.shape[1:],
@@ -186,8 +188,8 @@ def short_training(
         settings,
         directory,
         strategy,
-        bool(tensorboard),
-        bool(backup),
+        tensorboard,
+        backup,
         app.RETRY_FAILED.value,
     )
     directory.write_text("short_training.gin", gin.operative_config_str())

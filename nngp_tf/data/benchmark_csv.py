@@ -114,7 +114,8 @@ def _frame(path: str) -> pd.DataFrame:
     frame.index = start + 1 + ends.cumsum() - ends
     frame.columns = header
     rows = frame.iloc[1:]
-    rows = rows[(rows != "").any(axis=1)]  # Blank lines are none.
+    blank = rows.apply(lambda column: column.str.strip() == "").all(axis=1)
+    rows = rows[~blank]
     if not len(rows):
         raise ValueError(f"{path} holds no architectures, only a header")
     return rows.loc[:, used]

@@ -13,6 +13,10 @@ _UNREADABLE = (
     tf.errors.NotFoundError,
     tf.errors.PermissionDeniedError,
 )
+# What TensorFlow puts around the cause.
+_NODES = re.compile(
+    r"^(\{\{.*?\}\} ?)?(Error in user-defined function .* with iterator: \S+: )?| \[Op:.*$"
+)
 
 
 def collect_images(
@@ -94,5 +98,5 @@ def size_error(
 
 
 def cause(error: tf.errors.OpError) -> str:
-    """Return the first line of an error of TensorFlow's without the node that raised it."""
-    return re.sub(r"^\{\{.*?\}\} ?", "", error.message.strip().splitlines()[0])
+    """Return the first line of an error of TensorFlow's without the nodes that raised it."""
+    return _NODES.sub("", error.message.strip().splitlines()[0])

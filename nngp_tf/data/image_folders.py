@@ -16,8 +16,9 @@ def open_folder(path: str) -> splits.Source:
     """Find the images of a directory.
 
     Its folders are the classes, by sorted name, and the images of a class come by sorted name. If
-    it has folders `train` and `test` (or `val`, `validation`, `valid`) which themselves hold
-    folders, these are the splits and the classes are those of `train`. What is read is every kind
+    it has folders `train` and `test` (or `val`, `validation`, `valid`), in small or capital
+    letters, which themselves hold folders, these are the splits and the classes are those of
+    `train`. What is read is every kind
     of image that Pillow decodes; see `image_files.decode` for how it becomes RGB. Hidden files and
     folders are skipped, and files that are no images with a warning.
 
@@ -37,7 +38,7 @@ def open_folder(path: str) -> splits.Source:
         )
     train_path, test_path = class_folders.find_splits(path)
     class_names = class_folders.folders(train_path)
-    if class_names and {"train", *class_folders.TEST_FOLDERS}.issuperset(class_names):
+    if class_names and all(map(class_folders.is_split, class_names)):
         raise ValueError(
             f"{path} holds splits ({', '.join(class_names)}), expected train, and a test split if "
             f"it has one, with a folder per class in each: {places.near_images(path)}."
@@ -79,12 +80,15 @@ def _split(path: str, class_names: list[str], dataset: str) -> splits.Split:
             "both splits need the same classes."
         )
     paths, labels = [], []
-    skipped = [os.path.join(path, name) for name in class_folders.images(path)]
+    stray = set(class_folders.images(path)).difference(class_names)
+    skipped = sorted(
+        [os.path.join(path, name) for name in stray] + class_folders.broken_links(path)
+    )
     for label, name in enumerate(class_names):
         folder = os.path.join(path, name)
         if not tf.io.gfile.isdir(folder):
             continue
-        images, other_images, others = image_files.sort_names(tf.io.gfile.listdir(folder))
+        images, other_images, others = image_files.sort_names(class_folders.names(folder))
         if other_images:
             raise ValueError(
                 f"{os.path.join(folder, other_images[0])} is an image of a kind that is not read, "

@@ -44,10 +44,11 @@ def count_classes(**labels: Any) -> int:
       **labels: By the names of the arguments, for messages: integers [N] from 0 on, or None.
 
     Raises:
-      ValueError: Labels are not one axis of integers from 0 on, all are 0 or there are none, or one
-        is too large to be the index of a class.
+      ValueError: Labels are not one axis of integers from 0 on, all are 0, none is 0 (numbered from
+        1 on they would count a class too many), there are none, or one is too large to be the index
+        of a class.
     """
-    largest = 0
+    largest, smallest = 0, _MOST_CLASSES
     for name, given in labels.items():
         indices = _indices(name, () if given is None else given, "from 0 on")
         if indices.size and indices.max() >= _MOST_CLASSES:
@@ -57,10 +58,16 @@ def count_classes(**labels: Any) -> int:
                 "number the classes from 0 on, or give num_classes."
             )
         largest = max(largest, int(indices.max(initial=0)))
+        smallest = min(smallest, int(indices.min(initial=_MOST_CLASSES)))
     if not largest:
         raise ValueError(
             f"{' and '.join(labels)} hold no label above 0, expected two classes or more: give "
             "labels of other classes, or num_classes."
+        )
+    if smallest:
+        raise ValueError(
+            f"{' and '.join(labels)} hold labels from {smallest} to {largest} and none of 0: "
+            "number the classes from 0 on, or give num_classes."
         )
     return largest + 1
 
@@ -78,8 +85,8 @@ def _indices(name: str, labels: Any, where: str) -> np.ndarray:
     if not np.issubdtype(labels.dtype, np.integer):
         bad = _first_non_integer(labels)
         raise ValueError(
-            f"{name}[{bad}] is {labels[bad].item()!r} ({labels.dtype}), expected an integer class "
-            f"index {where}: cast whole numbers with .astype('int64')."
+            f"{name}[{bad}] is {labels.tolist()[bad]!r} ({labels.dtype}), expected an integer "
+            f"class index {where}: cast whole numbers with .astype('int64')."
         )
     if labels.min() < 0:
         bad = int((labels < 0).argmax())

@@ -65,7 +65,7 @@ def read_version(path: str, entries: list[str] | None = None) -> Version | None:
       entries: Its listing where that is known.
     """
     if entries is None:
-        entries = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else []
+        entries = class_folders.names(path) if tf.io.gfile.isdir(path) else []
     if not any(name in VERSION_FILES or _SHARD.search(name) for name in entries):
         return None
     missing = [name for name in VERSION_FILES if name not in entries]
@@ -150,7 +150,7 @@ def directory_of_split(path: str) -> str | None:
     """Return the directory above if `path` is its training or test split of class folders."""
     path = absolute(path)
     whole = os.path.dirname(path)
-    if os.path.basename(path) in ("train", *class_folders.TEST_FOLDERS):
+    if class_folders.is_split(os.path.basename(path)):
         train, test = class_folders.find_splits(whole)
         if test and path in (train, test):
             return whole
@@ -180,7 +180,8 @@ def _tree_around(path: str, levels: int) -> str | None:
         path = _corrected(path) or path
     if _is_tree(path):
         return path
-    below = (folder for folder, entries in _walk(path, levels) if _is_tree(folder))
+    # Of splits by other names (training, testing) the first is the one to train on.
+    below = (f for f, entries in _walk(path, levels, first="train") if _is_tree(f))
     if tree := next(below, None):
         return tree
     for _ in range(_ABOVE):
@@ -191,9 +192,12 @@ def _tree_around(path: str, levels: int) -> str | None:
 
 
 def _is_tree(path: str) -> bool:
-    return tf.io.gfile.isdir(path) and class_folders.holds_classes(
-        class_folders.find_splits(path)[0]
-    )
+    try:
+        return tf.io.gfile.isdir(path) and class_folders.holds_classes(
+            class_folders.find_splits(path)[0]
+        )
+    except ValueError:  # What cannot be listed cannot be offered.
+        return False
 
 
 def _corrected(path: str) -> str | None:
@@ -204,7 +208,11 @@ def _corrected(path: str) -> str | None:
         missing.insert(0, name)
         if not path or path.endswith(":"):
             return None
-    close = names.nearest(missing[0], class_folders.folders(path), count=1) if missing else []
+    try:
+        folders = class_folders.folders(path)
+    except ValueError:
+        return None
+    close = names.nearest(missing[0], folders, count=1) if missing else []
     for corrected in (os.path.join(path, name, *missing[1:]) for name in close):
         return corrected if tf.io.gfile.isdir(corrected) else os.path.join(path, close[0])
     return None
@@ -216,7 +224,7 @@ def _walk(path: str, levels: int, first: str = "") -> Iterator[tuple[str, list[s
     Args:
       path: Where to begin; nothing is yielded if it is no directory.
       levels: How far down to go.
-      first: The name of folders that go before others.
+      first: The beginning of the names of folders that go before others.
     """
     queue = collections.deque([(path, 0)] if tf.io.gfile.isdir(path) else [])
     for _ in range(_FOLDERS):
@@ -224,13 +232,13 @@ def _walk(path: str, levels: int, first: str = "") -> Iterator[tuple[str, list[s
             return
         folder, level = queue.popleft()
         try:
-            entries = tf.io.gfile.listdir(folder)
-        except tf.errors.OpError:  # No permission: what cannot be listed cannot be offered.
+            entries = class_folders.names(folder)
+        except ValueError:
             continue
         yield folder, entries
         if level < levels:
             others = image_files.sort_names(entries)[2]
-            others.sort(key=lambda name: name.rstrip("/") != first)
+            others.sort(key=lambda name: not name.lower().startswith(first))
             for name in class_folders.only_folders(folder, others[:_ENTRIES]):
                 if name != _DOWNLOADS:
                     queue.append((os.path.join(folder, name), level + 1))

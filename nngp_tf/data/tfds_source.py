@@ -13,7 +13,9 @@ from nngp_tf.data import decoding, manual_download, names, places, splits
 # Labels that are handed over at a time.
 _LABEL_BATCH = 1024
 # What TFDS raises for a name it does not know, and for files that are damaged.
-_UNREADABLE = (ValueError, AssertionError, OSError, json_format.Error)
+_UNREADABLE = (ValueError, AssertionError, OSError, RuntimeError, json_format.Error)
+# What TensorFlow raises for files of records that are damaged or gone, or hold something else.
+_DAMAGED = (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError)
 _TEST_SPLITS = ("test", "validation", "val", "valid")
 # What the field calls data sets that have another name in TFDS.
 _FIELD_NAMES = {
@@ -206,9 +208,13 @@ def _find_test(builder: tfds.core.DatasetBuilder) -> splits.Split | None:
     for name in _TEST_SPLITS:
         if name not in builder.info.splits or not builder.info.splits[name].num_examples:
             continue
-        _, label = next(iter(_encoded(builder, name).take(1)))
+        split = _split(builder, name)
+        try:
+            _, label = next(iter(_encoded(builder, name).take(1)))
+        except (StopIteration, *_DAMAGED) as error:
+            raise _damaged(split.description, split.size) from error
         if label >= 0:
-            return _split(builder, name)
+            return split
     return None
 
 
@@ -245,17 +251,21 @@ def _split(builder: tfds.core.DatasetBuilder, name: str) -> splits.Split:
         labels, cause = [], None
         try:
             labels.extend(batches.as_numpy_iterator())
-        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        except _DAMAGED as error:
             cause = error
         if cause or sum(map(len, labels)) != size:
-            raise ValueError(
-                f"The data end or are damaged in {description}, expected {size} images: "
-                "prepare or copy the data set again."
-            ) from cause
+            raise _damaged(description, size) from cause
         return np.concatenate([np.zeros(0, np.int64), *labels])
 
     return splits.Split(
         description, size, read, read_labels, lambda i: f"image {i} of {description}"
+    )
+
+
+def _damaged(description: str, size: int) -> ValueError:
+    return ValueError(
+        f"The data end or are damaged in {description}, expected {size} images: "
+        "prepare or copy the data set again."
     )
 
 

@@ -48,7 +48,7 @@ def compute_dtypes(
     """
     if asked is None:
         return tuple(dict.fromkeys((default_compute_dtype(strategy), "float32")))
-    asked = (asked,) if isinstance(asked, str) else tuple(asked)
+    asked = tuple(asked) if isinstance(asked, list | tuple) else (asked,)
     if not asked:
         raise ValueError(f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}, got none")
     return tuple(check_compute_dtype(dtype) for dtype in asked)

@@ -49,6 +49,11 @@ def build_strategy(
         name = "tpu" if tpu else None
     if name is not None and name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")
+    if tpu is not None and not tpu.strip():
+        raise ValueError(
+            f"tpu must be the name or the grpc:// address of a TPU, or 'local', got {tpu!r}: see "
+            "whether the variable it was taken from is set"
+        )
     if tpu and name != "tpu":
         raise ValueError(f"a TPU address ({tpu!r}) goes with strategy 'tpu', got {name!r}")
     if name == "tpu":

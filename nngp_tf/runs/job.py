@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from nngp_tf.data import preprocessing
 from nngp_tf.data.images import ImageData, load_images
-from nngp_tf.kernels import precision
+from nngp_tf.kernels import arguments, features, precision
 from nngp_tf.runs import architectures as architectures_lib
 from nngp_tf.runs import files, rescoring
 from nngp_tf.runs.inference import Extras, KernelSettings
@@ -127,8 +127,11 @@ class InferenceJob:
           run_dir: Of the results.
 
         Raises:
-          ValueError: As `nngp_tf.data.images.load_images`.
+          ValueError: As `nngp_tf.data.images.load_images`, or for settings of the kernel that fit
+            no network: here, so that no run directory is made for them.
         """
+        arguments.check_counts((*self.report_inits, self.num_inits), 0, self.seed)
+        features.check_batch_norm(self.batch_norm)
         dtypes = precision.compute_dtypes(self.compute_dtype, strategy)
         compute_dtype = dtypes[0] if len(dtypes) == 1 else dtypes
         images = load_images(
@@ -142,12 +145,15 @@ class InferenceJob:
             channel_mean=self.channel_mean,
             channel_std=self.channel_std,
             classes=self.classes,
-            balanced=bool(self.balanced),
+            balanced=self.balanced,
             preprocessing=self.preprocessing,
             # What every network would round them to.
             dtype=dtypes[0] if dtypes[0] in preprocessing.DTYPES else "float32",
             download=self.download,
         )
+        num_train, num_test = len(images.x_train), len(images.x_test)
+        arguments.check_size("batch_size", self.batch_size, 1, num_train + num_test)
+        arguments.check_size("calibration_size", self.calibration_size, 1, num_train)
         settings = KernelSettings(
             num_inits=self.num_inits,
             seed=self.seed,

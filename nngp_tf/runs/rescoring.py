@@ -51,6 +51,23 @@ def load_features(features_dir: str, key: str) -> np.ndarray:
     return features
 
 
+def load_labels(run: RunRecord) -> tuple[np.ndarray, int]:
+    """Read the labels [N] of the images that a run's features are of, and the number of classes.
+
+    Raises:
+      ValueError: If they are missing or unreadable.
+    """
+    path = files.join(files.join(run.path, FEATURES), _LABELS)
+    try:
+        record = json.loads(files.read(path))
+        return np.array(record["labels"], np.int64), int(record["num_classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): name a run of nngp_inference with "
+            "save_features = True"
+        ) from error
+
+
 def rescore(
     run: RunRecord, kernels: Sequence[str], directory: RunDirectory
 ) -> list[dict[str, Any]]:
@@ -67,7 +84,7 @@ def rescore(
       ValueError: If labels or features are missing or unreadable, or do not fit together.
     """
     features_dir = files.join(run.path, FEATURES)
-    labels, num_classes = _load_labels(features_dir)
+    labels, num_classes = load_labels(run)
     rows = [_bare(row) for row in run.rows]
     directory.expect(len(rows))
     done = sum(row["key"] in directory.rows for row in rows)
@@ -87,15 +104,3 @@ def rescore(
 def _bare(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without what its storage added."""
     return {name: value for name, value in row.items() if name != "stored"}
-
-
-def _load_labels(features_dir) -> tuple[np.ndarray, int]:
-    path = files.join(features_dir, _LABELS)
-    try:
-        record = json.loads(files.read(path))
-        return np.array(record["labels"], np.int64), int(record["num_classes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): name a run of nngp_inference with "
-            "save_features = True"
-        ) from error

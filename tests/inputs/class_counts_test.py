@@ -68,6 +68,8 @@ def test_leave_one_out_counts_alike():
         (TRAIN.astype(float), r"train_labels\[0\] is 0.0 .*astype"),
         (TRAIN + 0.5, r"train_labels\[0\] is 0.5"),
         (TRAIN - 1, r"train_labels\[0\] is -1"),
+        (TRAIN + 1, "labels from 1 to 3 and none of 0: number the classes from 0 on"),
+        (TRAIN.astype(object), r"train_labels\[0\] is 0 \(object\), expected an integer"),
         (TRAIN == 1, r"train_labels\[0\] is False"),
         (np.array(list("aabbccabc")), "train_labels.* is 'a'"),
         (TRAIN * 10**9, rf"train_labels\[2\] is {2 * 10**9}"),
@@ -87,6 +89,8 @@ def test_a_label_beyond_the_classes_that_are_given():
 
 def test_count_classes():
     assert count_classes(a=[0, 4], b=None) == 5
-    assert count_classes(a=[], b=np.array([1], np.uint8)) == 2
+    assert count_classes(a=[], b=np.array([1, 0], np.uint8)) == 2
+    with pytest.raises(ValueError, match="from 1 to 3 and none of 0"):
+        count_classes(a=[1, 2], b=[3])
     with pytest.raises(ValueError, match="a and b hold no label above 0"):
         count_classes(a=[], b=[0, 0])

@@ -71,12 +71,13 @@ class TestDataDir:
             assert given(message, "data_dir") == str(data_dir)
 
     @pytest.mark.parametrize("absent", ["dataset_info.json", "features.json"])
-    @pytest.mark.parametrize("how", ["gone", "empty", "not JSON", "other JSON"])
+    @pytest.mark.parametrize("how", ["gone", "empty", "not JSON", "other JSON", "UTF-16"])
     def test_incomplete_version(self, data_dir, absent, how):
         file = data_dir / "dots" / "1.0.0" / absent
         file.unlink()
         if how != "gone":
-            file.write_text({"empty": "", "not JSON": "{,", "other JSON": "[]"}[how])
+            text = {"empty": "", "not JSON": "{,", "other JSON": "[]", "UTF-16": "{}"}[how]
+            file.write_text(text, encoding="utf-16" if how == "UTF-16" else None)
         for dataset, path in (
             ("dots", file.parent),
             ("dots", data_dir / "dots"),
@@ -212,8 +213,20 @@ class TestClassFolders:
         assert f"images lie in {tmp_path / 'train' / 'n01' / 'images'}" in message
 
     def test_class_that_is_called_like_a_file(self, tmp_path):
-        write_tree(tmp_path, ["open.ai", "no.raw", "001.toad"])
-        assert images.load_images(tmp_path, 2, 0).class_names == ("001.toad", "no.raw", "open.ai")
+        names = ("001.toad", "big.jpg", "no.raw", "open.ai")
+        write_tree(tmp_path, names)
+        assert images.load_images(tmp_path, 2, 0).class_names == names
+
+    def test_splits_in_capital_letters(self, tmp_path):
+        write_tree(tmp_path, ["Train/a", "Train/b", "TEST/a", "TEST/b"])
+        data = images.load_images(tmp_path, 2, 2, subset="splits")
+        assert data.class_names == ("a", "b")
+        with pytest.raises(ValueError, match=f"give {tmp_path}, which holds both"):
+            images.load_images(tmp_path / "Train", 2, 2, subset="splits")
+
+    def test_splits_by_other_names(self, tmp_path):
+        write_tree(tmp_path, ["testing/a", "testing/b", "training/a", "training/b"])
+        assert f"give {tmp_path / 'training'}, which" in refusal(tmp_path)
 
     def test_images_without_folders(self, tmp_path):
         write_tree(tmp_path, ["pictures"])

@@ -31,6 +31,7 @@ READ = {
     "mark and CRLF": lambda text: codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode(),
     "CR": lambda text: text.replace("\n", "\r").encode(),
     "no end of the last line": lambda text: text.rstrip().encode(),
+    "blank lines": lambda text: f"\n{text}\n  \n\t\n".encode(),
     "gzip": lambda text: gzip.compress(text.encode()),
 }
 REFUSED = {

@@ -1,5 +1,7 @@
 """Files in class folders: every kind is read or refused by its name."""
 
+import os
+
 import numpy as np
 import pytest
 from absl import logging
@@ -81,9 +83,10 @@ def test_files_that_are_no_images_are_skipped_with_a_word(folder, monkeypatch):
         (folder / name).write_bytes(b"whatever")
     (folder / "b" / "more").mkdir()
     save(folder / "0.png")
+    (folder / "c").symlink_to(folder / "nowhere")
     assert load(folder, 6).shape[0] == 6
     (warning,) = warnings
-    assert "skipped 6 files" in warning
+    assert "skipped 7 files" in warning
     assert str(folder / "a" / "Thumbs.db") in warning
 
 
@@ -152,6 +155,34 @@ def test_tfds_data_set_without_its_records(tmp_path):
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="expected 6 images"):
         load(directory, 3, balanced=True)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"whatever" * 100])
+def test_tfds_data_set_with_damaged_records_for_testing(tmp_path, content):
+    directory = prepared.write(tmp_path, "dots/1.0.0", splits=("train", "test"))
+    (path,) = directory.glob("*-test.tfrecord*")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged in the test split .* expected 6 images"):
+        images.load_images(directory, 2, 2, subset="splits")
+
+
+def test_names_that_are_not_utf8(folder):
+    content = (folder / "a" / "0.png").read_bytes()
+    path = os.fsencode(folder / "b") + b"/\xe9.png"
+    with open(path, "wb") as file:
+        file.write(content)
+    with pytest.raises(ValueError, match=rf"{folder / 'b'} holds a name that is not UTF-8"):
+        load(folder, 6)
+
+
+def test_names_that_are_not_utf8_do_not_hide_what_is_beside_them(tmp_path):
+    for name in "ab":
+        save(tmp_path / "images" / name / "0.png")
+    os.makedirs(os.fsencode(tmp_path / "other") + b"/\xff")
+    with pytest.raises(ValueError, match=f"give {tmp_path / 'images'}, which holds class folders"):
+        load(tmp_path, 2)
 
 
 def test_many_files_are_read_in_their_places(tmp_path):

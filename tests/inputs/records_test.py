@@ -68,6 +68,18 @@ def test_a_cell_with_more_records_than_others(write, caplog):
     assert table[CELLS[0]].accuracy("test", 108) == np.mean(_test_accuracies(0, 108, [0, 1, 2, 0]))
 
 
+@pytest.mark.parametrize("left", [1, 8, 11])
+def test_a_file_that_ends_in_the_first_bytes_of_a_record(write, caplog, left):
+    """All records of the last cell are there, and TensorFlow takes the rest for the end."""
+    path = write(PAYLOADS)
+    start = path.stat().st_size
+    path.write_bytes(path.read_bytes() + framed(PAYLOADS[0])[:left])
+    with pytest.raises(ValueError, match=rf"record {len(PAYLOADS)} at byte {start}: it is cut off"):
+        benchmark_table.load(path)
+    assert len(benchmark_table.load(path, on_corrupt="skip")) == len(CELLS)
+    assert f"record {len(PAYLOADS)} at byte {start}" in caplog.text
+
+
 def _with_hash(index, module_hash):
     entries = json.loads(PAYLOADS[index])
     return json.dumps([module_hash, *entries[1:]]).encode()

@@ -77,6 +77,12 @@ class TestNames:
         ):
             build_strategy(name, tpu="my-tpu")
 
+    @pytest.mark.parametrize("name", [None, "cpu", "tpu"])
+    @pytest.mark.parametrize("tpu", ["", " "])
+    def test_an_address_that_is_empty(self, name, tpu):
+        with pytest.raises(ValueError, match=f"tpu must be .* got '{tpu}'"):
+            build_strategy(name, tpu=tpu)
+
     @pytest.mark.parametrize("count", [0, -2])
     def test_too_few_logical_cpus(self, count):
         with pytest.raises(ValueError, match=f"logical_cpus must be at least 1, got {count}"):

@@ -182,3 +182,10 @@ def test_check_integers():
     for bad in (True, 1.0, "1", [1]):
         with pytest.raises(ValueError, match="b must be an integer, got"):
             app.check_integers(a=1, b=bad)
+
+
+def test_check_booleans():
+    app.check_booleans(a=True, b=False)
+    for bad in (0, 1, "no", None):
+        with pytest.raises(ValueError, match="b must be True or False, got"):
+            app.check_booleans(a=True, b=bad)

@@ -235,6 +235,10 @@ def test_a_directory_of_another_configuration(whole, cells, changes, message):
         ({"batch_norm": '"none"'}, "batch_norm must be one of one_update, .* got 'none'"),
         ({"stem_filters": 0}, "stem_filters must be a positive integer, got 0"),
         ({"compute_dtype": '"int8"'}, "compute_dtype must be one of float32, .* got 'int8'"),
+        ({"compute_dtype": 5}, "compute_dtype must be one of float32, .* got 5"),
+        ({"balanced": '"no"'}, "balanced must be True or False, got 'no'"),
+        ({"save_features": 1}, "save_features must be True or False, got 1"),
+        ({"report_inits": "(1, 1)"}, "report_inits must hold increasing"),
         ({"channel_std": "0.0"}, "channel_std"),
         ({"space": '"nasbench201"'}, "space must be one of nasbench101, mnas, got 'nasbench201'"),
         ({"architectures": '"all"'}, "architectures must be one of sample, .* got 'all'"),
@@ -248,8 +252,7 @@ def test_a_directory_of_another_configuration(whole, cells, changes, message):
 def test_bad_parameters(tmp_path, parameters, message):
     refused = launch(*arguments(tmp_path / "run", **parameters))
     assert_refused(refused, message)
-    # Another configuration is free to take the directory.
-    assert not (tmp_path / "run" / "run.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,7 @@ def test_bad_parameters(tmp_path, parameters, message):
     [
         (["--strategy=cloud"], "strategy must be one of cpu, gpu, .* got 'cloud'"),
         (["--strategy=cpu", "--tpu=name"], "'name'.* goes with strategy 'tpu', got 'cpu'"),
+        (["--tpu="], "tpu must be the name or the grpc:// address of a TPU, .* got ''"),
         (["--strategy=multi_worker"], "'multi_worker' reads its cluster from .* TF_CONFIG"),
         (["--logical_cpus=0"], "logical_cpus must be at least 1, got 0"),
         (["--truth=none.csv"], r"there is no file none\.csv"),

@@ -205,14 +205,15 @@ def test_a_directory_of_another_configuration(whole, cells, changes, message):
         ({"stem_filters": 0}, "stem_filters must be a positive integer, got 0"),
         ({"space": '"nasbench201"'}, "space must be .* got 'nasbench201'"),
         ({"architectures": '"all"'}, "architectures must be one of sample, .* got 'all'"),
+        ({"balanced": '"no"'}, "balanced must be True or False, got 'no'"),
+        ({"backup": "None"}, "backup must be True or False, got None"),
         ({"widths": 3}, "gin: .* have a parameter named 'widths'"),
     ],
 )
 def test_bad_parameters(tmp_path, parameters, message):
     refused = launch(*arguments(tmp_path / "run", **parameters))
     assert_refused(refused, message)
-    # Another configuration is free to take the directory.
-    assert not (tmp_path / "run" / "run.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

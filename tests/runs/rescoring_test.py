@@ -1,14 +1,18 @@
 """Scores from the features that a run kept equal those that it computes itself."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+from launchers import rescore
 from nngp_tf.data.images import load_images
 from nngp_tf.models import Nasbench101Network
 from nngp_tf.runs import inference, rescoring
 from nngp_tf.runs.reading import read_run
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.search_spaces.nasbench101 import Cell
+from tests.launchers.launching import launch
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +79,14 @@ def test_a_run_without_features(run, tmp_path):
         pytest.raises(ValueError, match=r"labels\.json cannot be read .* save_features = True"),
     ):
         rescoring.rescore(other, ("plain",), directory)
+
+
+def test_the_launcher_makes_no_directory_for_it(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "bare", ignore=shutil.ignore_patterns("features"))
+    flags = (f"--from_run={tmp_path / 'bare'}", f"--run_dir={tmp_path / 'out'}")
+    code, _, error = launch(rescore, *flags)
+    assert (code, "labels.json cannot be read" in error) == (2, True)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/x", "a/b"])
