@@ -140,7 +140,7 @@ APPLICATIONS = sorted(
 # One of a family, of those that are soon built.
 FAMILIES = (
     *("MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0"),
-    *("ConvNeXtTiny", "ResNet50V2", "DenseNet121", "VGG16"),
+    *("EfficientNetV2B0", "ResNet50V2", "DenseNet121", "VGG16"),
 )
 IMAGES_64 = np.random.default_rng(1).normal(size=(12, 64, 64, 3)).astype("float32")
 
