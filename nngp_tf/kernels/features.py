@@ -210,6 +210,13 @@ class _CountingScope(keras.StatelessScope):
 def _given(model, batch_norm):
     """Return the values of trainable and of non-trainable variables, as `Weights` takes them."""
     values = {id(v): tf.constant(keras.ops.convert_to_numpy(v), v.dtype) for v in model.variables}
+    for variable in model.variables:
+        value = values[id(variable)]
+        if value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(value)):
+            raise ValueError(
+                f"variable {variable.path!r} holds a NaN or an infinity, as of a training that "
+                "diverged: load finite weights"
+            )
     if batch_norm == "initial":
         for layer in _free_norms(model):
             mean, variance = layer.moving_mean, layer.moving_variance

@@ -74,8 +74,9 @@ def infer(
       A dictionary of JSON's types: key, architecture, status, error, seconds, seconds_by_phase,
       parameters, multiply_adds (of one image), num_images, num_inits, batch_norm, compute_dtype,
       kernel_spread, varying_share, rounding_share, scan; and, as `extras` ask for them,
-      scans_by_inits (from the number as text to a scan, of resolved kernels) and leave_one_out (from kernels to scan and
-      spectrum). An unresolved kernel gives a failed row, without any score.
+      scans_by_inits (from the number as text to a scan, where that kernel is resolved) and
+      leave_one_out (from kernels to scan and spectrum). An unresolved kernel gives a failed row,
+      without any score.
     """
     start = time.perf_counter()
     with warnings.catch_warnings():
