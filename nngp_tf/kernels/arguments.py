@@ -123,6 +123,8 @@ def check_integer(name: str, value: Any) -> int:
 
 def check_counts(num_inits: Sequence[int], first_init: int, seed: int) -> list[int]:
     """Return the counts of initialisations as a list."""
+    if not np.iterable(num_inits):
+        raise ValueError(f"num_inits must be a series of counts, ({num_inits!r},) for this one")
     counts = [check_integer("num_inits", count) for count in num_inits]
     if not counts or counts[0] < 1 or any(b <= a for a, b in itertools.pairwise(counts)):
         raise ValueError(f"num_inits must be positive and increasing, got {num_inits!r}")

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nngp_tf.kernels import rounding
 from nngp_tf.kernels import weights as weights_lib
 
 BATCH_NORM_MODES = ("one_update", "batch_statistics", "initial")
@@ -70,7 +71,7 @@ class FeatureProgram:
         self,
         model: keras.Model,
         batch_norm: str | None = None,
-        output_dtype: str = "float32",
+        compute_dtype: str = "float32",
         weights: str = "drawn",
     ):
         """Construct the program of a model whose output is the feature vector.
@@ -78,7 +79,8 @@ class FeatureProgram:
         Args:
           model: From images [B, H, W, channels] to features [B, C].
           batch_norm: See `resolve_batch_norm`.
-          output_dtype: Of the features, whatever the model computes in.
+          compute_dtype: The coarsest precision in which the model computes. Features are float32
+            all the same, or float64.
           weights: "drawn", anew for each initialisation, or "as_given", the model's own.
 
         Raises:
@@ -90,7 +92,8 @@ class FeatureProgram:
         self._averages = []
         if self._batch_norm in ("one_update", "batch_statistics"):
             self._averages = _moving_averages(model)
-        self.output_dtype = output_dtype
+        self._compute_dtype = compute_dtype
+        self.output_dtype = "float64" if compute_dtype == "float64" else "float32"
         self.inputs = ()
         if weights == "drawn":
             self._source = weights_lib.WeightSampler(model)
@@ -148,6 +151,13 @@ class FeatureProgram:
                 calibrated[index] = update / (1.0 - momentum)
         return weights_lib.Weights(updated.trainable, calibrated)
 
+    def moved(self, weights: weights_lib.Weights) -> weights_lib.Weights:
+        """Return the weights of `initialise` moved within their rounding error."""
+        return weights_lib.Weights(
+            rounding.moved(weights.trainable, self._compute_dtype, "trainable"),
+            rounding.moved(weights.non_trainable, self._compute_dtype, "non_trainable"),
+        )
+
     def features(self, weights: weights_lib.Weights, images: tf.Tensor) -> tf.Tensor:
         """Return the features [B, C], in `output_dtype`, of images [B, H, W, channels]."""
         outputs, _ = self._call(weights.trainable, weights.non_trainable, images, training=False)
@@ -200,6 +210,13 @@ class _CountingScope(keras.StatelessScope):
 def _given(model, batch_norm):
     """Return the values of trainable and of non-trainable variables, as `Weights` takes them."""
     values = {id(v): tf.constant(keras.ops.convert_to_numpy(v), v.dtype) for v in model.variables}
+    for variable in model.variables:
+        value = values[id(variable)]
+        if value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(value)):
+            raise ValueError(
+                f"variable {variable.path!r} holds a NaN or an infinity, as of a training that "
+                "diverged: load finite weights"
+            )
     if batch_norm == "initial":
         for layer in _free_norms(model):
             mean, variance = layer.moving_mean, layer.moving_variance

@@ -89,6 +89,8 @@ class MonteCarloKernel:
     @property
     def unresolved_reason(self) -> str:
         """What there is to say of an unresolved kernel, and what to do."""
+        if self.num_train == 1:
+            return "a kernel of one training image has nothing to tell apart: give two or more"
         dtype = self.compute_dtype or "their precision"
         remedy = (
             "use batch_norm='batch_statistics', or a compute_dtype of more digits or range, "

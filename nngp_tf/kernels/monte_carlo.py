@@ -82,7 +82,7 @@ def running_kernels(
         building it.
       x_train: Training inputs [N, ...], such as images [N, H, W, channels], vectors [N, D] or
         series [N, time, channels]; float, or integers for a model that takes them. Those of half
-        precision are widened batch by batch.
+        precision are widened batch by batch, or at once if `compute_dtype` has more digits.
       x_test: Test inputs [T, ...]; None for none.
       num_inits: Increasing counts at which to yield; None for 1, 2, 4, 8, and for 1 alone under
         `weights="as_given"`, which takes no other.
@@ -152,14 +152,7 @@ def running_kernels(
             is_strict=compute_dtype is not None and len(dtypes) == 1,
             warns=dtype == dtypes[0],
         )
-        return _Rounds(
-            network,
-            strategy,
-            (x_train, x_test),
-            calibration_size,
-            keep_features,
-            are_tokens=taken.takes_tokens,
-        )
+        return _Rounds(network, strategy, (x_train, x_test), calibration_size, keep_features)
 
     rounds = make_rounds(dtypes[0])
     # A model that does not fit is found out by tracing, here rather than at the first iteration.
@@ -190,19 +183,25 @@ def _run(rounds, make_rounds, later_dtypes, counts, seed, first_init, batch_size
 class _Rounds:
     """Runs ranges of initialisations of one network."""
 
-    def __init__(
-        self, network, strategy, images, calibration_size, keep_features, are_tokens=False
-    ):
+    def __init__(self, network, strategy, images, calibration_size, keep_features):
         self._network = network
         self._strategy = strategy
         x_train, x_test = images
-        if network.compute_dtype == "float64" and np.issubdtype(x_train.dtype, np.floating):
-            # Its probes differ in digits that no other dtype has.
-            x_train, x_test = x_train.astype(np.float64), x_test.astype(np.float64)
+        # A program of a model can move its weights in place of images that may be tokens.
+        probed = rounding.probed(x_train, len(x_train))
+        self._moves_weights = hasattr(network.family, "moved") and rounding.are_whole(probed)
+        spacing = precision.SPACING
+        if self._moves_weights:
+            self._probes = x_train[:0]
+        else:
+            if spacing[x_train.dtype.name] > spacing[network.compute_dtype]:
+                # The probes differ in digits that such images lack.
+                wide = np.float64 if network.compute_dtype == "float64" else np.float32
+                x_train, x_test, probed = (x.astype(wide) for x in (x_train, x_test, probed))
+            self._probes = rounding.probes(probed, network.compute_dtype)
         self._images = x_train, x_test
         self._num_train = len(x_train)
         self._num_images = len(x_train) + len(x_test)
-        self._probes = rounding.probes(x_train, network.compute_dtype, are_tokens)
         self._calibration_size = calibration_size if network.family.calibrates else 0
         self._keep_features = keep_features
 
@@ -267,7 +266,8 @@ class _Rounds:
             division=dataclasses.replace(division, rounds=1),
             num_train=self._num_train,
             num_images=self._num_images,
-            num_probes=len(self._probes),
+            num_probes=min(rounding.NUM_PROBES, self._num_train),
+            moves_weights=self._moves_weights,
             calibration_size=self._calibration_size,
             keep_features=self._keep_features,
         )

@@ -116,8 +116,7 @@ def resolve(
         logging.warning("features in the model's own precision: %s", error)
     if precision.device_type(strategy) == "CPU":
         _check_runs_channels_first(model, images)
-    output_dtype = "float64" if compute_dtype == "float64" else "float32"
-    program = FeatureProgram(model, batch_norm, output_dtype, weights)
+    program = FeatureProgram(model, batch_norm, compute_dtype, weights)
     # Counts of one layout share a step; it ends with the estimate, as nothing else can use it.
     return Network(program, program.inputs, functools.cache(make_step), compute_dtype)
 

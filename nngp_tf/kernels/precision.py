@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import keras
@@ -157,8 +158,9 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
         return twin
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
-            f"model {model.name!r} cannot be copied to compute in {compute_dtype} ({error}): build "
-            "it under that dtype policy, or pass the compute_dtype it has"
+            f"model {model.name!r} cannot be copied to compute in {compute_dtype} "
+            f"({textwrap.shorten(str(error), 200)}): build it under that dtype policy, or pass the "
+            "compute_dtype it has"
         ) from error
 
 

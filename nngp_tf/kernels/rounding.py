@@ -6,10 +6,11 @@
 
 From an image that is moved within its own rounding error on, every operation rounds other numbers,
 so the two feature vectors differ by two sums of what the operations rounded off and of what later
-layers made of it. So it is measured where it arises, under the same weights, compiler and
-precision, for the cost of `NUM_PROBES` images. What the move does not show is rounding that is the
-same for both, as where a layer brings all images within one spacing: e^2 / 12 stands for it, the
-variance of one rounding. A shift that all images share changes no centred kernel: it does not
+layers made of it. Whole numbers may be tokens, which are looked up, and zeros do not move: there
+the weights are moved instead. So it is measured where it arises, under the same weights, compiler
+and precision, for the cost of `NUM_PROBES` images. What the move does not show is rounding that is
+the same for both, as where a layer brings all images within one spacing: e^2 / 12 stands for it,
+the variance of one rounding. A shift that all images share changes no centred kernel: it does not
 count.
 
 Beside the same weights in a higher precision (networks of keras.applications, NAS-Bench-101 and
@@ -19,10 +20,13 @@ rounding of the weights as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 import tensorflow as tf
 
-from nngp_tf.kernels import precision
+from nngp_tf.kernels import precision, weights
 
 NUM_PROBES = 8
 # Of kernels that are all rounding, the varying share was 1 to 4 times the rounding share. With 10,
@@ -30,19 +34,51 @@ NUM_PROBES = 8
 LEAST_RATIO = 10.0
 _SEED = 20110606
 
+Array = TypeVar("Array", np.ndarray, tf.Tensor)
 
-def probes(images: np.ndarray, compute_dtype: str, are_tokens: bool = False) -> np.ndarray:
-    """Return the first images [min(NUM_PROBES, N), ...] moved within their rounding error.
 
-    Integers have none, and stay; so do tokens, which are looked up.
+def probed(values: Array, num_train: int) -> Array:
+    """Return what is of the images to be probed [min(NUM_PROBES, N), ...], out of [N or more, ...].
+
+    They are spread over the training images, of which the first may all be blank.
     """
-    first = images[:NUM_PROBES]
-    if are_tokens or np.issubdtype(images.dtype, np.integer):
-        return first
+    return values[: num_train : max(1, num_train // NUM_PROBES)][:NUM_PROBES]
+
+
+def are_whole(images: np.ndarray) -> bool:
+    """Return whether images [P, ...] hold whole numbers alone."""
+    return np.issubdtype(images.dtype, np.integer) or bool(np.all(images == np.rint(images)))
+
+
+def probes(images: np.ndarray, compute_dtype: str) -> np.ndarray:
+    """Return images [P, ...] moved within their rounding error.
+
+    Their dtype must have the digits of the compute dtype.
+    """
     half_spacing = precision.SPACING[compute_dtype] / 2
-    wide = first.astype(np.float64)
-    moves = np.random.default_rng(_SEED).uniform(-half_spacing, half_spacing, first.shape)
+    wide = images.astype(np.float64)
+    moves = np.random.default_rng(_SEED).uniform(-half_spacing, half_spacing, images.shape)
     return (wide * (1.0 + moves)).astype(images.dtype)
+
+
+def moved(values: Sequence[tf.Tensor], compute_dtype: str, key: str) -> list[tf.Tensor]:
+    """Return the weights, those of floating point moved within their rounding error.
+
+    Args:
+      values: Weights.
+      compute_dtype: Precision in which they are used.
+      key: Tells these weights from others of the network.
+    """
+    half_spacing = precision.SPACING[compute_dtype] / 2
+
+    def move(index, value):
+        if not value.dtype.is_floating:
+            return value
+        stream = weights.stream(_SEED, index, weights.variable_key(key))
+        by = weights.uniform(value.shape, stream, -half_spacing, half_spacing)
+        return value + value * tf.cast(by, value.dtype)
+
+    return [move(*pair) for pair in enumerate(values)]
 
 
 def unseen_share(compute_dtype: str) -> float:
@@ -54,7 +90,7 @@ def variance(z: tf.Tensor, z_probes: tf.Tensor) -> tf.Tensor:
     """Return the mean squared rounding error [] of a feature vector.
 
     Args:
-      z: Features [P, C] of the first P images.
+      z: Features [P, C] of P images.
       z_probes: Features [P, C] of their probes.
     """
     moved = z_probes - z

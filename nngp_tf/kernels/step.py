@@ -29,7 +29,9 @@ class StepSpec:
       num_images: N + T, without probes and padding.
       calibration_size: Training images that calibrate an initialisation.
       keep_features: Whether the step returns them.
-      num_probes: Images after the N + T that measure rounding; see `rounding`.
+      num_probes: Images that measure rounding; see `rounding`.
+      moves_weights: Whether they are training images under moved weights, which the family's
+        program tells, in place of moved images after the N + T.
     """
 
     family: Any
@@ -40,6 +42,7 @@ class StepSpec:
     calibration_size: int
     keep_features: bool
     num_probes: int = 0
+    moves_weights: bool = False
 
 
 # More families, layouts and protocols than one process is likely to mix.
@@ -129,15 +132,22 @@ class Round:
         with weights.drawn_on(self._device):
             calibration_images = self.calibration_images(seed, init, images)
             drawn = program.initialise(seed, init, calibration_images)
+            moved = program.moved(drawn) if self._spec.moves_weights else None
         z = self._features(program, drawn, self.share(replica, images))
-        return self.sums(replica, all_reduce, init < end, z)
+        probes = None
+        if moved is not None:
+            images = rounding.probed(images, self._spec.num_train)
+            probes = program.features(moved, _widened(images))
+        return self.sums(replica, all_reduce, init < end, z, probes)
 
     def initialisation(self, replica, start):
         """Return the index of the replica's initialisation; one past the round's end is surplus."""
         return start + replica // self._spec.division.image_groups
 
-    def sums(self, replica, all_reduce, active, z):
+    def sums(self, replica, all_reduce, active, z, probes=None):
         """Return what the step does, of features [padded images / image_groups, C].
+
+        Those of the probes [num_probes, C] are among them, where they are not given.
 
         A surplus initialisation, which is not `active`, is computed as shapes are static, and
         masked here.
@@ -150,13 +160,17 @@ class Round:
             gathered = self._gather(all_reduce, replica, z)
             z = gathered[replica // division.image_groups]
             # Those that share an initialisation hold the same features now; one of them counts.
-            z = tf.where(replica % division.image_groups == 0, z, tf.zeros_like(z))
-        probes = z[spec.num_images : spec.num_images + spec.num_probes]
+            active = tf.logical_and(active, replica % division.image_groups == 0)
+            z = tf.where(active, z, tf.zeros_like(z))
+        if probes is None:
+            probes = z[spec.num_images : spec.num_images + spec.num_probes]
+        else:
+            probes = tf.where(active, probes, tf.zeros_like(probes))
         z = z[: spec.num_images]
         products = gram.inner_products(z, z[: spec.num_train], self._device)
         diagonal = tf.reduce_sum(tf.square(tf.cast(z[spec.num_train :], products.dtype)), axis=1)
         norm = tf.reduce_sum(tf.square(products[: spec.num_train]))
-        wide = tf.cast(z[: spec.num_probes], products.dtype)
+        wide = tf.cast(rounding.probed(z, spec.num_train)[: spec.num_probes], products.dtype)
         rounded = rounding.variance(wide, tf.cast(probes, products.dtype))
         sums = all_reduce([products, diagonal, norm, rounded])
         return [*sums, gathered[:, : spec.num_images]] if spec.keep_features else sums

@@ -34,6 +34,8 @@ def features(model: keras.Model, layer: str | None = FEATURE_LAYER) -> keras.Mod
     check_is_keras(model)
     if layer is None:
         cut = model
+    elif not isinstance(layer, str):
+        raise ValueError(f"a feature layer is known by its name or None, got {layer!r}")
     elif _has_graph(model):
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
         cut = keras.Model(inputs, _output(model, layer), name=f"{model.name}_features")

@@ -74,8 +74,9 @@ def infer(
       A dictionary of JSON's types: key, architecture, status, error, seconds, seconds_by_phase,
       parameters, multiply_adds (of one image), num_images, num_inits, batch_norm, compute_dtype,
       kernel_spread, varying_share, rounding_share, scan; and, as `extras` ask for them,
-      scans_by_inits (from the number as text to a scan) and leave_one_out (from kernels to scan and
-      spectrum). An unresolved kernel gives a failed row, without any score.
+      scans_by_inits (from the number as text to a scan, where that kernel is resolved) and
+      leave_one_out (from kernels to scan and spectrum). An unresolved kernel gives a failed row,
+      without any score.
     """
     start = time.perf_counter()
     with warnings.catch_warnings():
@@ -117,7 +118,8 @@ def infer(
     all_failed = bool(scan.failed.all())
     row = {}
     if smaller:
-        row["scans_by_inits"] = {str(k.num_inits): scan_of(k).to_json() for k in smaller}
+        resolved = [k for k in smaller if k.is_resolved]
+        row["scans_by_inits"] = {str(k.num_inits): scan_of(k).to_json() for k in resolved}
     if extras.leave_one_out:
         row["leave_one_out"] = profile(
             kernel.features,

@@ -1,5 +1,7 @@
 """Feature layers that are called more than once: refused, or the call that is named."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -89,3 +91,10 @@ def test_a_colon_may_be_part_of_a_name():
     pool = layers.GlobalAveragePooling2D(name="pool:1")
     model = keras.Sequential([keras.Input((8, 8, 3)), pool])
     np.testing.assert_allclose(features(model, "pool:1")(X), POOLED, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [5, ("features",)])
+def test_what_is_no_name(name):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="features")])
+    with pytest.raises(ValueError, match=f"name or None, got {re.escape(repr(name))}"):
+        features(model, name)

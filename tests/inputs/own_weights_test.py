@@ -254,6 +254,13 @@ TINY_MNAS = MnasNetwork(
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_weights_of_a_training_that_diverged(self, bad):
+        model = network()
+        model.layers[0].kernel.assign(model.layers[0].kernel * bad)
+        with pytest.raises(ValueError, match="kernel' holds a NaN or an infinity"):
+            monte_carlo_kernel(model, X_TRAIN, weights="as_given")
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [

@@ -74,6 +74,47 @@ class TestWhatAPrecisionResolves:
         assert np.sum(error**2) / 30 < measured < 3 * np.sum(error**2)
 
 
+def folding(factor, front, shape, dtype=None):
+    """Features in which `factor` times what tells the inputs apart goes around a circle."""
+    inputs = keras.Input(shape, dtype=dtype)
+    x = layers.Dense(64)(layers.Flatten()(front(inputs)))
+    return keras.Model(inputs, layers.ReLU(name="features")(keras.ops.sin(factor * x)))
+
+
+VECTORS = np.random.default_rng(2).normal(size=(20, 12)).astype("float32")
+BYTES = np.random.default_rng(2).integers(0, 50, size=(20, 12)).astype("uint8")
+BLANK_FIRST = np.where(np.arange(20)[:, None] < 9, np.float32(0.0), VECTORS)
+EMBEDDING = layers.Embedding(50, 8, "glorot_uniform")
+
+
+@pytest.mark.fast
+@pytest.mark.filterwarnings("ignore::nngp_tf.kernels.UnresolvedKernelWarning")
+@pytest.mark.parametrize(
+    "x, front, dtype",
+    [
+        (VECTORS, layers.Identity(), None),
+        (VECTORS.astype("float16"), layers.Identity(), None),
+        (VECTORS.astype(tf.bfloat16.as_numpy_dtype), layers.Identity(), None),
+        (VECTORS.astype("float64"), layers.Identity(), None),
+        (BLANK_FIRST, layers.Identity(), None),
+        (BYTES, layers.Rescaling(1 / 255), "uint8"),
+        (BYTES.astype("float32"), layers.Rescaling(1 / 255), None),
+        (BYTES.astype("int32"), EMBEDDING, "int32"),
+        (BYTES.astype("float32"), EMBEDDING, None),
+        (BYTES.astype("float32"), layers.CategoryEncoding(50, output_mode="one_hot"), None),
+    ],
+)
+def test_inputs_of_every_dtype_are_probed(x, front, dtype):
+    """An error of 1e-7 in float32, or of 1e-2 in bfloat16, becomes the whole circle."""
+    for factor, compute_dtype, resolves in [
+        (1.0, "float32", True),
+        (3e3, "bfloat16", False),
+        (1e9, "float32", False),
+    ]:
+        kernel = kernel_of(folding(factor, front, x.shape[1:], dtype), compute_dtype, x)
+        assert kernel.is_resolved == resolves, (factor, compute_dtype, kernel.rounding_share)
+
+
 @pytest.mark.fast
 class TestKernels:
     def test_a_warning_names_the_fix(self):
@@ -82,6 +123,10 @@ class TestKernels:
                 collapsing(1e-9), IMAGES[:, :8, :8], num_inits=1, compute_dtype="float32"
             )
         assert not kernel.is_resolved
+
+    def test_one_image(self):
+        with pytest.warns(UnresolvedKernelWarning, match="one training image"):
+            monte_carlo_kernel(collapsing(1.0), IMAGES[:1, :8, :8], num_inits=1)
 
     def test_a_later_precision_is_taken_where_one_does_not_resolve(self):
         model = collapsing(1e-4)

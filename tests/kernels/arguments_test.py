@@ -45,3 +45,8 @@ def test_no_test_images(x_test):
     x_train, none = arguments.check_inputs(X.astype(BFLOAT16), x_test, SPEC)
     assert none.shape == (0, 4, 4, 3)
     assert x_train.dtype == none.dtype == BFLOAT16
+
+
+def test_one_count_in_place_of_a_series():
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        arguments.check_counts(3, 0, 0)
