@@ -282,8 +282,9 @@ class TestRefusals:
     @pytest.mark.parametrize("value", [TINY_CELL, TINY_MNAS])
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_a_network_that_is_not_built(self, value, dtype):
+        images = np.resize(X_TRAIN, (4, *value.input_shape))
         with pytest.raises(ValueError, match=r"has no weights yet.*build\(\)"):
-            given(value, compute_dtype=dtype)
+            monte_carlo_kernel(value, images, weights="as_given", compute_dtype=dtype)
 
 
 @pytest.fixture
