@@ -202,7 +202,9 @@ class _Rounds:
         self._images = x_train, x_test
         self._num_train = len(x_train)
         self._num_images = len(x_train) + len(x_test)
-        self._probes = rounding.probes(x_train, network.compute_dtype, are_tokens)
+        device_type = precision.device_type(strategy)
+        self._spacing = precision.spacing(network.compute_dtype, device_type)
+        self._probes = rounding.probes(x_train, self._spacing, are_tokens)
         self._calibration_size = calibration_size if network.family.calibrates else 0
         self._keep_features = keep_features
 
@@ -228,7 +230,7 @@ class _Rounds:
             if self._keep_features:
                 kept.append(result[4][: end - start])
         products, diagonal, norm, rounded = (total / (end - first) for total in sums)
-        unseen = rounding.unseen_share(self._network.compute_dtype)
+        unseen = rounding.unseen_share(self._spacing)
         if result[0].dtype != np.float64:
             # On TPU the products are rounded as well.
             unseen += np.finfo(result[0].dtype).eps

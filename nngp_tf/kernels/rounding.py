@@ -1,6 +1,6 @@
 """How much of a kernel is rounding.
 
-    x'     = x (1 + e r / 2), r uniform in [-1, 1], e the spacing of the compute dtype at 1
+    x'     = x (1 + e r / 2), r uniform in [-1, 1], e the spacing of numbers at 1
     d      = z(x') - z(x), centred over the probed images
     share  = (N - 1) mean ||d||^2 / 2 / tr K  +  e^2 / 12
 
@@ -22,8 +22,6 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from nngp_tf.kernels import precision
-
 NUM_PROBES = 8
 # Of kernels that are all rounding, the varying share was 1 to 4 times the rounding share. With 10,
 # a tenth of what varies may be rounding.
@@ -31,23 +29,24 @@ LEAST_RATIO = 10.0
 _SEED = 20110606
 
 
-def probes(images: np.ndarray, compute_dtype: str, are_tokens: bool = False) -> np.ndarray:
+def probes(images: np.ndarray, spacing: float, are_tokens: bool = False) -> np.ndarray:
     """Return the first images [min(NUM_PROBES, N), ...] moved within their rounding error.
 
-    Integers have none, and stay; so do tokens, which are looked up.
+    Integers have none, and stay; so do tokens, which are looked up. The spacing is that of
+    `precision.spacing`.
     """
     first = images[:NUM_PROBES]
     if are_tokens or np.issubdtype(images.dtype, np.integer):
         return first
-    half_spacing = precision.SPACING[compute_dtype] / 2
+    half_spacing = spacing / 2
     wide = first.astype(np.float64)
     moves = np.random.default_rng(_SEED).uniform(-half_spacing, half_spacing, first.shape)
     return (wide * (1.0 + moves)).astype(images.dtype)
 
 
-def unseen_share(compute_dtype: str) -> float:
+def unseen_share(spacing: float) -> float:
     """Return the share of the trace that one rounding of the features makes."""
-    return precision.SPACING[compute_dtype] ** 2 / 12.0
+    return spacing**2 / 12.0
 
 
 def variance(z: tf.Tensor, z_probes: tf.Tensor) -> tf.Tensor:
