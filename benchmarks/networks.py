@@ -1,4 +1,4 @@
-"""The networks that benchmarks run, and the shared program's passes on their own."""
+"""The networks and images that benchmarks run, and the shared program's passes on their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nngp_tf.data import benchmark_table
+from nngp_tf.data.images import ImageData, load_images
 from nngp_tf.kernels import cell_layout
 from nngp_tf.kernels.cell_program import CellFamily
 from nngp_tf.models import Nasbench101Network
@@ -52,6 +53,39 @@ def quantile_cells(shared_data: str) -> tuple[list[Cell], str]:
     order = np.lexsort((loaded.module_hashes, loaded.multiply_adds))
     rows = [order[int((i + 0.5) / number * len(order))] for i in range(number)]
     return [loaded.cell(row) for row in rows], f"quantiles of {TABLE}"
+
+
+def images(num_train: int, num_test: int, shared_data: str) -> ImageData:
+    """Load CIFAR-10 as `configs/base/cifar10.gin` does, or draw images where there is none."""
+    data_dir = pathlib.Path(shared_data) / "tensorflow_datasets"
+    if (data_dir / "cifar10").is_dir():
+        return load_images(
+            "cifar10",
+            num_train,
+            num_test,
+            data_dir=data_dir,
+            channel_mean=(125.3, 123.0, 113.9),
+            channel_std=(63.0, 62.1, 66.7),
+        )
+    return random_images(num_train, num_test, 32)
+
+
+def random_images(num_train: int, num_test: int, side: int) -> ImageData:
+    """Draw images of normal numbers, and labels of ten classes."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(num_train + num_test, side, side, 3)).astype(np.float32)
+    y = rng.integers(10, size=len(x))
+    return ImageData(
+        x_train=x[:num_train],
+        y_train=y[:num_train],
+        x_test=x[num_train:],
+        y_test=y[num_train:],
+        num_classes=10,
+        class_names=tuple("0123456789"),
+        channel_mean=np.zeros(3),
+        channel_std=np.ones(3),
+        name="random images",
+    )
 
 
 def multiply_adds(network: Nasbench101Network) -> int:

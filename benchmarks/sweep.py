@@ -24,14 +24,12 @@ from __future__ import annotations
 
 import functools
 import gc
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
 from benchmarks import networks, timing
-from nngp_tf.data.images import ImageData, load_images
 from nngp_tf.gaussian_process import scan_diag_reg
 from nngp_tf.kernels import cell_layout, gram, monte_carlo_kernel, precision
 from nngp_tf.models import Nasbench101Network
@@ -54,7 +52,7 @@ PHASES = (*KERNEL_PHASES, "rest", "solve")
 def main(argv):
     """Run the benchmark."""
     del argv
-    images = _images()
+    images = networks.images(_NUM_TRAIN.value, _NUM_TEST.value, timing.SHARED_DATA.value)
     shape = images.x_train.shape[1:]
     nets = [
         Nasbench101Network(cell, shape, images.num_classes, _STEM_FILTERS.value)
@@ -139,35 +137,6 @@ def main(argv):
             ),
         ],
         ["the notebook took 5.44 s a network on a GPU"],
-    )
-
-
-def _images():
-    """Load CIFAR-10 as `configs/base/cifar10.gin` does, or draw images."""
-    num_train, num_test = _NUM_TRAIN.value, _NUM_TEST.value
-    data_dir = pathlib.Path(timing.SHARED_DATA.value) / "tensorflow_datasets"
-    if (data_dir / "cifar10").is_dir():
-        return load_images(
-            "cifar10",
-            num_train,
-            num_test,
-            data_dir=data_dir,
-            channel_mean=(125.3, 123.0, 113.9),
-            channel_std=(63.0, 62.1, 66.7),
-        )
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(num_train + num_test, 32, 32, 3)).astype(np.float32)
-    y = rng.integers(10, size=len(x))
-    return ImageData(
-        x_train=x[:num_train],
-        y_train=y[:num_train],
-        x_test=x[num_train:],
-        y_test=y[num_train:],
-        num_classes=10,
-        class_names=tuple("0123456789"),
-        channel_mean=np.zeros(3),
-        channel_std=np.ones(3),
-        name="random images",
     )
 
 

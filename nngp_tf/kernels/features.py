@@ -92,7 +92,6 @@ class FeatureProgram:
         self._averages = []
         if self._batch_norm in ("one_update", "batch_statistics"):
             self._averages = _moving_averages(model)
-        self._compute_dtype = compute_dtype
         self.output_dtype = "float64" if compute_dtype == "float64" else "float32"
         self.inputs = ()
         if weights == "drawn":
@@ -151,11 +150,11 @@ class FeatureProgram:
                 calibrated[index] = update / (1.0 - momentum)
         return weights_lib.Weights(updated.trainable, calibrated)
 
-    def moved(self, weights: weights_lib.Weights) -> weights_lib.Weights:
+    def moved(self, weights: weights_lib.Weights, spacing: float) -> weights_lib.Weights:
         """Return the weights of `initialise` moved within their rounding error."""
         return weights_lib.Weights(
-            rounding.moved(weights.trainable, self._compute_dtype, "trainable"),
-            rounding.moved(weights.non_trainable, self._compute_dtype, "non_trainable"),
+            rounding.moved(weights.trainable, spacing, "trainable"),
+            rounding.moved(weights.non_trainable, spacing, "non_trainable"),
         )
 
     def features(self, weights: weights_lib.Weights, images: tf.Tensor) -> tf.Tensor:

@@ -187,18 +187,19 @@ class _Rounds:
         self._network = network
         self._strategy = strategy
         x_train, x_test = images
+        device_type = precision.device_type(strategy)
+        self._spacing = precision.spacing(network.compute_dtype, device_type)
         # A program of a model can move its weights in place of images that may be tokens.
         probed = rounding.probed(x_train, len(x_train))
         self._moves_weights = hasattr(network.family, "moved") and rounding.are_whole(probed)
-        spacing = precision.SPACING
         if self._moves_weights:
             self._probes = x_train[:0]
         else:
-            if spacing[x_train.dtype.name] > spacing[network.compute_dtype]:
+            if precision.SPACING[x_train.dtype.name] > self._spacing:
                 # The probes differ in digits that such images lack.
                 wide = np.float64 if network.compute_dtype == "float64" else np.float32
                 x_train, x_test, probed = (x.astype(wide) for x in (x_train, x_test, probed))
-            self._probes = rounding.probes(probed, network.compute_dtype)
+            self._probes = rounding.probes(probed, self._spacing)
         self._images = x_train, x_test
         self._num_train = len(x_train)
         self._num_images = len(x_train) + len(x_test)
@@ -227,7 +228,7 @@ class _Rounds:
             if self._keep_features:
                 kept.append(result[4][: end - start])
         products, diagonal, norm, rounded = (total / (end - first) for total in sums)
-        unseen = rounding.unseen_share(self._network.compute_dtype)
+        unseen = rounding.unseen_share(self._spacing)
         if result[0].dtype != np.float64:
             # On TPU the products are rounded as well.
             unseen += np.finfo(result[0].dtype).eps
@@ -267,7 +268,7 @@ class _Rounds:
             num_train=self._num_train,
             num_images=self._num_images,
             num_probes=min(rounding.NUM_PROBES, self._num_train),
-            moves_weights=self._moves_weights,
+            weights_move=self._spacing if self._moves_weights else None,
             calibration_size=self._calibration_size,
             keep_features=self._keep_features,
         )

@@ -186,7 +186,9 @@ def _check_runs_channels_first(model, images):
     if not layers:
         return
     try:
-        model(np.asarray(images[:1], np.float32), training=False)
+        # Where there is a GPU, it is not to stand in.
+        with tf.device("/cpu:0"):
+            model(np.asarray(images[:1], np.float32), training=False)
     except tf.errors.OpError as error:
         raise ValueError(
             f"layer {layers[0].name!r} takes channels first, which this CPU does not compute "

@@ -14,6 +14,8 @@ from nngp_tf.kernels import layer_copies
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
 # From 1 to the next larger number.
 SPACING = {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10, "float64": 2.0**-52}
+# The first of NVIDIA's that multiplies float32 as TF32.
+_TF32_CAPABILITY = (8, 0)
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
@@ -53,6 +55,25 @@ def compute_dtypes(
     if not asked:
         raise ValueError(f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}, got none")
     return tuple(check_compute_dtype(dtype) for dtype in asked)
+
+
+def spacing(compute_dtype: str, device_type: str) -> float:
+    """Return from 1 to the next larger number among the factors of a device's products.
+
+    They are those of the compute dtype, save where `tf.config.experimental` leaves "TensorFloat-32
+    execution" enabled, as is the default: then a GPU from NVIDIA's Ampere on rounds factors in
+    float32 to TF32, of float16's digits, and a TPU to bfloat16.
+
+    Args:
+      compute_dtype: One of `COMPUTE_DTYPES`.
+      device_type: "CPU", "GPU" or "TPU".
+    """
+    if compute_dtype == "float32" and tf.config.experimental.tensor_float_32_execution_enabled():
+        if device_type == "TPU":
+            compute_dtype = "bfloat16"
+        if device_type == "GPU" and all(map(_has_tf32, tf.config.list_physical_devices("GPU"))):
+            compute_dtype = "float16"
+    return SPACING[compute_dtype]
 
 
 def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
@@ -162,6 +183,11 @@ def in_compute_dtype(model: keras.Model, compute_dtype: str) -> keras.Model:
             f"({textwrap.shorten(str(error), 200)}): build it under that dtype policy, or pass the "
             "compute_dtype it has"
         ) from error
+
+
+def _has_tf32(gpu):
+    details = tf.config.experimental.get_device_details(gpu)
+    return details.get("compute_capability", _TF32_CAPABILITY) >= _TF32_CAPABILITY
 
 
 def _cpu_flags():

@@ -1,6 +1,6 @@
 """How much of a kernel is rounding.
 
-    x'     = x (1 + e r / 2), r uniform in [-1, 1], e the spacing of the compute dtype at 1
+    x'     = x (1 + e r / 2), r uniform in [-1, 1], e the spacing of numbers at 1
     d      = z(x') - z(x), centred over the probed images
     share  = (N - 1) mean ||d||^2 / 2 / tr K  +  e^2 / 12
 
@@ -26,7 +26,7 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
-from nngp_tf.kernels import precision, weights
+from nngp_tf.kernels import weights
 
 NUM_PROBES = 8
 # Of kernels that are all rounding, the varying share was 1 to 4 times the rounding share. With 10,
@@ -50,26 +50,26 @@ def are_whole(images: np.ndarray) -> bool:
     return np.issubdtype(images.dtype, np.integer) or bool(np.all(images == np.rint(images)))
 
 
-def probes(images: np.ndarray, compute_dtype: str) -> np.ndarray:
+def probes(images: np.ndarray, spacing: float) -> np.ndarray:
     """Return images [P, ...] moved within their rounding error.
 
-    Their dtype must have the digits of the compute dtype.
+    The spacing is that of `precision.spacing`; their dtype must have as many digits.
     """
-    half_spacing = precision.SPACING[compute_dtype] / 2
+    half_spacing = spacing / 2
     wide = images.astype(np.float64)
     moves = np.random.default_rng(_SEED).uniform(-half_spacing, half_spacing, images.shape)
     return (wide * (1.0 + moves)).astype(images.dtype)
 
 
-def moved(values: Sequence[tf.Tensor], compute_dtype: str, key: str) -> list[tf.Tensor]:
+def moved(values: Sequence[tf.Tensor], spacing: float, key: str) -> list[tf.Tensor]:
     """Return the weights, those of floating point moved within their rounding error.
 
     Args:
       values: Weights.
-      compute_dtype: Precision in which they are used.
+      spacing: That of `precision.spacing`.
       key: Tells these weights from others of the network.
     """
-    half_spacing = precision.SPACING[compute_dtype] / 2
+    half_spacing = spacing / 2
 
     def move(index, value):
         if not value.dtype.is_floating:
@@ -81,9 +81,9 @@ def moved(values: Sequence[tf.Tensor], compute_dtype: str, key: str) -> list[tf.
     return [move(*pair) for pair in enumerate(values)]
 
 
-def unseen_share(compute_dtype: str) -> float:
+def unseen_share(spacing: float) -> float:
     """Return the share of the trace that one rounding of the features makes."""
-    return precision.SPACING[compute_dtype] ** 2 / 12.0
+    return spacing**2 / 12.0
 
 
 def variance(z: tf.Tensor, z_probes: tf.Tensor) -> tf.Tensor:

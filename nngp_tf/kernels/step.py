@@ -30,8 +30,8 @@ class StepSpec:
       calibration_size: Training images that calibrate an initialisation.
       keep_features: Whether the step returns them.
       num_probes: Images that measure rounding; see `rounding`.
-      moves_weights: Whether they are training images under moved weights, which the family's
-        program tells, in place of moved images after the N + T.
+      weights_move: Where they are training images under moved weights, which the family's program
+        tells, in place of moved images after the N + T: the spacing by which they move.
     """
 
     family: Any
@@ -42,7 +42,7 @@ class StepSpec:
     calibration_size: int
     keep_features: bool
     num_probes: int = 0
-    moves_weights: bool = False
+    weights_move: float | None = None
 
 
 # More families, layouts and protocols than one process is likely to mix.
@@ -132,7 +132,8 @@ class Round:
         with weights.drawn_on(self._device):
             calibration_images = self.calibration_images(seed, init, images)
             drawn = program.initialise(seed, init, calibration_images)
-            moved = program.moved(drawn) if self._spec.moves_weights else None
+            spacing = self._spec.weights_move
+            moved = None if spacing is None else program.moved(drawn, spacing)
         z = self._features(program, drawn, self.share(replica, images))
         probes = None
         if moved is not None:

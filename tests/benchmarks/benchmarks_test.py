@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -109,6 +110,64 @@ def test_sweep(tmp_path):
     assert {"seconds", "solve", "beyond the layers"} <= set(values(summaries, ""))
     assert [target["value"] is None for target in result["targets"]] == [False] * 3
     assert "random images" in result["settings"]["images"]
+
+
+TINY_GPU = [
+    *("--device=cpu", "--precisions=bfloat16", "--num_networks=1", ABSENT, *SMALL),
+    *("--num_train=8", "--num_test=4", "--num_inits=1", "--num_stacks=1", "--modules_per_stack=1"),
+    *("--mnas_image_size=32", "--width_multiplier=0.25"),
+    *("--parity_networks=1", "--parity_images=8"),
+]
+
+
+@pytest.mark.slow
+def test_gpu(tmp_path):
+    # Without the longest of them, XLA's compilation of the shared program.
+    names = ("cells", "mnas", "keras", "training", "sweep", "general_path")
+    measures = [f"--measures={name}" for name in names]
+    result = run("benchmarks.gpu", tmp_path, *TINY_GPU, *measures, repeats=2)
+    (rows,) = result["tables"].values()
+    values_of = {row[""]: row["bfloat16"] for row in rows}
+    parity = [value for title, value in values_of.items() if title.startswith("parity")]
+    assert len(parity) == len(result["targets"]) == 4
+    # Another precision shows, and another network would show more.
+    assert all(1e-6 < value < 0.15 for value in parity)
+    assert all(target["met"] for target in result["targets"])
+    check_summary(values_of["sweep, seconds a network"])
+    assert values_of["sweep, failed networks"] == 0
+    assert values_of["sweep, peak MiB"] > 100
+    for mode in ("plain", "XLA"):
+        check_summary(values_of[f"general path, {mode}, seconds"])
+    check_summary(values_of["general path, plain / XLA"])
+    assert result["notes"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_gpu_shared_program(tmp_path):
+    measures = ["--measures=shared_program", "--measures=cells"]
+    precisions = ["--precisions=float32,bfloat16"]
+    result = run("benchmarks.gpu", tmp_path, *TINY_GPU, *precisions, *measures)
+    (rows,) = result["tables"].values()
+    for row in rows:
+        if row[""] == "parity, NAS-Bench-101":
+            assert row["float32"] == 0 < row["bfloat16"]
+        if row[""] == "shared program, plain / XLA":
+            check_summary(row["float32"])
+            check_summary(row["bfloat16"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flag", "named"), [("--device=gpu", "no GPU"), ("--precisions=float8", "float8")]
+)
+def test_gpu_refuses(flag, named):
+    command = [sys.executable, "-m", "benchmarks.gpu", flag]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=timing.ROOT, env=environment)
+    assert done.returncode == 2
+    assert named in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -216,3 +216,33 @@ class TestConversion:
         stack = [layers.Lambda(lambda x: 2 * x), layers.Dense(3)]
         twin = precision.in_compute_dtype(keras.Sequential([keras.Input((4,)), *stack]), "bfloat16")
         assert computing(twin) == {"bfloat16"}
+
+
+class TestSpacing:
+    @pytest.mark.parametrize(
+        ("dtype", "device", "expected"),
+        [
+            ("float32", "CPU", 2.0**-23),
+            ("float32", "GPU", 2.0**-10),
+            ("float32", "TPU", 2.0**-7),
+            ("bfloat16", "GPU", 2.0**-7),
+            ("float64", "GPU", 2.0**-52),
+        ],
+    )
+    def test_is_that_of_the_factors(self, dtype, device, expected):
+        assert precision.spacing(dtype, device) == expected
+
+    @pytest.mark.parametrize("device", ["GPU", "TPU"])
+    def test_is_that_of_float32_where_nothing_else_is_allowed(self, device):
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        try:
+            assert precision.spacing("float32", device) == 2.0**-23
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(True)
+
+    @pytest.mark.parametrize(("capability", "expected"), [((7, 5), 2.0**-23), ((9, 0), 2.0**-10)])
+    def test_is_that_of_float32_on_a_gpu_without_tf32(self, monkeypatch, capability, expected):
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+        details = {"compute_capability": capability}
+        monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+        assert precision.spacing("float32", "GPU") == expected
