@@ -24,7 +24,7 @@ from . import app
 from .nngp_inference import nngp_inference
 
 TPU_TOPOLOGY = flags.DEFINE_string(
-    "tpu_topology", None, "Generation and grid of chips: v5e:2x2, v6e:4x4, v4:2x2x1."
+    "tpu_topology", None, "Generation and grid of chips: v5e:2x2, v6e:4x4, v4:2x2x1, v5p:2x2x1."
 )
 EFFICIENCY = flags.DEFINE_float(
     "efficiency",

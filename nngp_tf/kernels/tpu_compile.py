@@ -43,20 +43,23 @@ class Generation:
     Attributes:
       chip_flops: Peak of a chip in bfloat16, a multiply-add counted as two.
       chip_memory: Bytes of a chip.
+      chip_bandwidth: Of its memory, bytes a second.
       cores_per_chip: Devices that a chip counts as.
       dimensions: Of its topologies.
     """
 
     chip_flops: float
     chip_memory: int
+    chip_bandwidth: float
     cores_per_chip: int
     dimensions: int
 
 
 GENERATIONS = {
-    "v4": Generation(275e12, 32 * 2**30, cores_per_chip=2, dimensions=3),
-    "v5e": Generation(197e12, 16 * 2**30, cores_per_chip=1, dimensions=2),
-    "v6e": Generation(918e12, 32 * 2**30, cores_per_chip=1, dimensions=2),
+    "v4": Generation(275e12, 32 * 2**30, 1.2e12, cores_per_chip=2, dimensions=3),
+    "v5e": Generation(197e12, 16 * 2**30, 819e9, cores_per_chip=1, dimensions=2),
+    "v5p": Generation(459e12, 95 * 2**30, 2.765e12, cores_per_chip=1, dimensions=3),
+    "v6e": Generation(918e12, 32 * 2**30, 1.6e12, cores_per_chip=1, dimensions=2),
 }
 
 
@@ -69,7 +72,7 @@ class Topology:
 
     @classmethod
     def parse(cls, text: str) -> Topology:
-        """Read "v5e:2x2", "v6e:4x4" or "v4:2x2x1".
+        """Read "v5e:2x2", "v6e:4x4", "v4:2x2x1" or "v5p:2x2x1".
 
         Raises:
           ValueError: If the generation is not one of `GENERATIONS` or the grid not one of its own.
@@ -112,6 +115,12 @@ class Topology:
         """Bytes of a core."""
         generation = GENERATIONS[self.generation]
         return generation.chip_memory // generation.cores_per_chip
+
+    @property
+    def core_bandwidth(self) -> float:
+        """Bytes a second between a core and its memory."""
+        generation = GENERATIONS[self.generation]
+        return generation.chip_bandwidth / generation.cores_per_chip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +218,8 @@ def compile_function(function: Callable, specs: Sequence[Any], topology: Topolog
 def _devices(topology):
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Launchers keep libtpu from the chips of their machine, of which compiling takes none.
+    os.environ.pop("TPU_LOAD_LIBRARY", None)
     try:
         import jax
         import libtpu  # noqa: F401
