@@ -86,6 +86,14 @@ def tpu_preflight() -> str:
     failed = sum(not row["compiles"] for row in rows)
     if failed:
         sys.exit(f"tpu_preflight: {failed} of {len(rows)} programs do not compile for {topology}")
+    peak = max(row["peak_memory"] for row in rows)
+    if programs := space.get("of_compiled_programs"):
+        peak = programs["core_bytes"]
+    if peak > topology.core_memory:
+        sys.exit(
+            f"tpu_preflight: a core would hold {peak / 2**30:.1f} GiB, and one of {topology} has "
+            f"{topology.core_memory / 2**30:.0f}: take fewer images or a smaller batch_size"
+        )
     return (
         f"wrote {app.OUT.value}"
         if app.OUT.value

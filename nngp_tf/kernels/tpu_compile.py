@@ -157,6 +157,21 @@ def check_topology(topology: Topology) -> None:
         )
 
 
+def trace(function: Callable, specs: Sequence[Any]) -> Callable:
+    """Trace a function for its arguments, nests of `tf.TensorSpec`s, outside of XLA's scope.
+
+    Within it a `tf.switch_case` asks for the value of each of its inputs, should they be constants,
+    and an interpreter takes minutes to find they are not.
+    """
+
+    # Of a function's own signature, what takes no argument would have to be given all the same.
+    @tf.function(autograph=False)
+    def traced(*arguments):
+        return function(*arguments)
+
+    return traced.get_concrete_function(*specs)
+
+
 def compile_function(function: Callable, specs: Sequence[Any], topology: Topology) -> Compilation:
     """Compile a function for one core of a topology.
 
@@ -179,9 +194,7 @@ def compile_function(function: Callable, specs: Sequence[Any], topology: Topolog
     from jax.experimental import jax2tf
 
     start = time.perf_counter()
-    # Traced outside of XLA's scope: within it a `tf.switch_case` asks for the value of each of its
-    # inputs, should they be constants, and an interpreter takes minutes to find they are not.
-    concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+    concrete = trace(function, specs)
     sharding = jax.sharding.SingleDeviceSharding(device)
     jitted = jax.jit(
         jax2tf.call_tf(lambda *arguments: concrete(*arguments), has_side_effects=False),
