@@ -238,8 +238,8 @@ def test_all_compile(launch, compiler):
     assert header == preflight.HEADER
     assert [row.split()[0] for row in rows[:2]] == ["4", "1"]
     assert last == "2 programs compile for v4:2x2x1"
-    # The configuration's 2,000 images and 8 initialisations, on 8 cores.
-    assert "20 batches of 100 images" in out
+    # The configuration's 2,000 images, 8 probes and 8 initialisations, on 8 cores.
+    assert "21 batches of 96 images" in out
     assert "1 rounds for 8 initialisations" in out
 
 
