@@ -179,9 +179,6 @@ def compile_model(
     optimizer = build_optimizer(recipe, steps_per_epoch, num_epochs, compute_dtype)
     # A backup can be restored only into variables that are there.
     optimizer.build(model.trainable_variables)
-    if jit_compile == "auto" and not tf.config.list_physical_devices("GPU"):
-        # TensorFlow for TPU has a device beside the CPU, for which Keras would compile.
-        jit_compile = False
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(

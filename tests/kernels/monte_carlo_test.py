@@ -250,7 +250,7 @@ class TestSeedsAndCounts:
     def test_a_compiled_and_trained_model_is_as_good(self):
         model = small()
         expected = estimate(model)
-        model.compile("adam", "mse", metrics=["mae"], jit_compile=False)
+        model.compile("adam", "mse", metrics=["mae"])
         model.fit(X_TRAIN, np.zeros((NUM_TRAIN, 3)), verbose=0)
         assert_equal(estimate(model), expected)
 

@@ -127,8 +127,7 @@ def test_options():
 
 def test_trains_saves_and_loads(tmp_path):
     model = small(INCEPTION)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, jit_compile=False)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     rng = np.random.default_rng(0)
     images, labels = rng.normal(size=(8, 16, 16, 3)), rng.integers(0, 10, 8)
     before = model.get_layer("stem_conv").kernel.numpy()
