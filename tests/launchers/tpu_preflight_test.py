@@ -14,7 +14,7 @@ from absl.testing import flagsaver
 
 from launchers import app, tpu_preflight
 from nngp_tf.kernels import tpu_compile
-from nngp_tf.kernels.tpu_compile import Compilation, CompilationError
+from nngp_tf.kernels.tpu_compile import Compilation, CompilationError, Topology
 from nngp_tf.runs import mnas_preflight, preflight
 from tests import environments
 
@@ -80,9 +80,12 @@ def test_compiles_for_a_tpu(preflight_python, tmp_path, topology):
     assert program["compile_seconds"] > 0
     assert 16 * 8 * 8 * 3 * 4 < program["peak_memory"] < 2**30
     assert program["bytes_accessed"] > 0
-    # Pools, sums and draws come on top of the convolutions and products, which count alike here:
-    # one batch, and no cell but this in its family.
-    expected = result["space"]["families"]["0"]["mean_round_flops"]
+    # Pools, sums and draws come on top of the convolutions and products, of which the compiler
+    # takes one batch and those that calibrate. The family has no cell but this.
+    spec = preflight.Protocol(**result["protocol"]).spec(0, Topology.parse(topology).cores)
+    batch, calibration = spec.division.batch_size, spec.calibration_size
+    counted = (batch + calibration) / (spec.division.batches * batch + calibration)
+    expected = result["space"]["families"]["0"]["mean_round_flops"] * counted
     assert expected < program["flops"] < 3 * expected
     assert result["space"]["cells"] == 423_624
     assert result["space"]["seconds"] > 0
