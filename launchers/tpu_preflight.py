@@ -24,7 +24,7 @@ from . import app
 from .nngp_inference import nngp_inference
 
 TPU_TOPOLOGY = flags.DEFINE_string(
-    "tpu_topology", None, "Generation and grid of chips: v5e:2x2, v6e:4x4, v4:2x2x1."
+    "tpu_topology", None, "Generation and grid of chips: v5e:2x2, v6e:4x4, v4:2x2x1, v5p:2x2x1."
 )
 EFFICIENCY = flags.DEFINE_float(
     "efficiency",
@@ -86,6 +86,14 @@ def tpu_preflight() -> str:
     failed = sum(not row["compiles"] for row in rows)
     if failed:
         sys.exit(f"tpu_preflight: {failed} of {len(rows)} programs do not compile for {topology}")
+    peak = max(row["peak_memory"] for row in rows)
+    if programs := space.get("of_compiled_programs"):
+        peak = programs["core_bytes"]
+    if peak > topology.core_memory:
+        sys.exit(
+            f"tpu_preflight: a core would hold {peak / 2**30:.1f} GiB, and one of {topology} has "
+            f"{topology.core_memory / 2**30:.0f}: take fewer images or a smaller batch_size"
+        )
     return (
         f"wrote {app.OUT.value}"
         if app.OUT.value

@@ -17,3 +17,14 @@ def shared_data() -> pathlib.Path:
     if not path.is_dir():
         pytest.skip(f"no development data at {path}; set NNGP_TF_SHARED_DATA to use another place")
     return path
+
+
+@pytest.fixture(scope="session")
+def xla_on_cpu() -> None:
+    """Skips where XLA does not compile for the CPU, as in TensorFlow's wheels for TPU."""
+    import tensorflow as tf
+
+    try:
+        tf.function(tf.negative, jit_compile=True)(1.0)
+    except tf.errors.NotFoundError as error:
+        pytest.skip(f"XLA does not compile for the CPU here: {error.message}")

@@ -43,20 +43,23 @@ class Generation:
     Attributes:
       chip_flops: Peak of a chip in bfloat16, a multiply-add counted as two.
       chip_memory: Bytes of a chip.
+      chip_bandwidth: Of its memory, bytes a second.
       cores_per_chip: Devices that a chip counts as.
       dimensions: Of its topologies.
     """
 
     chip_flops: float
     chip_memory: int
+    chip_bandwidth: float
     cores_per_chip: int
     dimensions: int
 
 
 GENERATIONS = {
-    "v4": Generation(275e12, 32 * 2**30, cores_per_chip=2, dimensions=3),
-    "v5e": Generation(197e12, 16 * 2**30, cores_per_chip=1, dimensions=2),
-    "v6e": Generation(918e12, 32 * 2**30, cores_per_chip=1, dimensions=2),
+    "v4": Generation(275e12, 32 * 2**30, 1.2e12, cores_per_chip=2, dimensions=3),
+    "v5e": Generation(197e12, 16 * 2**30, 819e9, cores_per_chip=1, dimensions=2),
+    "v5p": Generation(459e12, 95 * 2**30, 2.765e12, cores_per_chip=1, dimensions=3),
+    "v6e": Generation(918e12, 32 * 2**30, 1.6e12, cores_per_chip=1, dimensions=2),
 }
 
 
@@ -69,7 +72,7 @@ class Topology:
 
     @classmethod
     def parse(cls, text: str) -> Topology:
-        """Read "v5e:2x2", "v6e:4x4" or "v4:2x2x1".
+        """Read "v5e:2x2", "v6e:4x4", "v4:2x2x1" or "v5p:2x2x1".
 
         Raises:
           ValueError: If the generation is not one of `GENERATIONS` or the grid not one of its own.
@@ -113,6 +116,12 @@ class Topology:
         generation = GENERATIONS[self.generation]
         return generation.chip_memory // generation.cores_per_chip
 
+    @property
+    def core_bandwidth(self) -> float:
+        """Bytes a second between a core and its memory."""
+        generation = GENERATIONS[self.generation]
+        return generation.chip_bandwidth / generation.cores_per_chip
+
 
 @dataclasses.dataclass(frozen=True)
 class Compilation:
@@ -148,6 +157,21 @@ def check_topology(topology: Topology) -> None:
         )
 
 
+def trace(function: Callable, specs: Sequence[Any]) -> Callable:
+    """Trace a function for its arguments, nests of `tf.TensorSpec`s, outside of XLA's scope.
+
+    Within it a `tf.switch_case` asks for the value of each of its inputs, should they be constants,
+    and an interpreter takes minutes to find they are not.
+    """
+
+    # Of a function's own signature, what takes no argument would have to be given all the same.
+    @tf.function(autograph=False)
+    def traced(*arguments):
+        return function(*arguments)
+
+    return traced.get_concrete_function(*specs)
+
+
 def compile_function(function: Callable, specs: Sequence[Any], topology: Topology) -> Compilation:
     """Compile a function for one core of a topology.
 
@@ -170,9 +194,7 @@ def compile_function(function: Callable, specs: Sequence[Any], topology: Topolog
     from jax.experimental import jax2tf
 
     start = time.perf_counter()
-    # Traced outside of XLA's scope: within it a `tf.switch_case` asks for the value of each of its
-    # inputs, should they be constants, and an interpreter takes minutes to find they are not.
-    concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+    concrete = trace(function, specs)
     sharding = jax.sharding.SingleDeviceSharding(device)
     jitted = jax.jit(
         jax2tf.call_tf(lambda *arguments: concrete(*arguments), has_side_effects=False),
@@ -209,6 +231,8 @@ def compile_function(function: Callable, specs: Sequence[Any], topology: Topolog
 def _devices(topology):
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Launchers keep libtpu from the chips of their machine, of which compiling takes none.
+    os.environ.pop("TPU_LOAD_LIBRARY", None)
     try:
         import jax
         import libtpu  # noqa: F401

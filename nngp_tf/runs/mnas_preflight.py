@@ -32,8 +32,6 @@ from nngp_tf.search_spaces import mnas
 # Which kinds to compile: those of MnasNet-A1, or all of the space.
 FAMILIES = ("a1", "all")
 SAMPLE_SIZE = 200
-# Published figures of the chips' memory (cloud.google.com/tpu/docs), bytes a second.
-CHIP_BANDWIDTH = {"v4": 1.2e12, "v5e": 819e9, "v6e": 1.6e12}
 HEADER = (
     f"{'program':8} {'layer':44}  {'compiles':8} {'lower s':>8} {'compile s':>9} {'GFLOP':>10} "
     f"{'GB moved':>9} {'peak MiB':>9}"
@@ -197,8 +195,7 @@ def estimate_programs(
         return None
     moved = sum(compiled[key]["bytes_accessed"] * times for key, times in a1)
     mean = moved * estimate["mean_round_flops"] / estimate["a1_round_flops"]
-    bandwidth = CHIP_BANDWIDTH[topology.generation] * topology.chips / topology.cores
-    seconds = protocol.num_architectures * spec.division.rounds * mean / bandwidth
+    seconds = protocol.num_architectures * spec.division.rounds * mean / topology.core_bandwidth
     peaks = {key: row["peak_memory"] for key, row in compiled.items()}
     # The images stay as "batch" has them: padded, as the device lays them out.
     begin, images = peaks.pop(("begin", "")), peaks.pop(("batch", ""))

@@ -246,6 +246,7 @@ def summary(
     """Return what follows the table: how to read it, and the cost of the whole space."""
     spec = protocol.spec(0, topology.cores)
     division = spec.division
+    held = max((row["peak_memory"] for row in rows if row["compiles"]), default=0)
     compiling = sum(
         row["lower_seconds"] + row["compile_seconds"] for row in rows if row["compiles"]
     )
@@ -257,6 +258,7 @@ def summary(
         f"{topology}: {topology.cores} cores of {topology.core_memory / 2**30:.0f} GiB, "
         f"{division.image_groups} to an initialisation; {division.rounds} rounds for "
         f"{protocol.num_inits} initialisations.",
+        f"A core holds at most {held / 2**20:,.0f} MiB, arguments and results included.",
         f"Compiling took {compiling:,.0f} s on this machine, once for all cells.",
         f"The whole space, {space['cells']:,} cells: {space['flops']:.3g} FLOP, "
         f"{duration(space['seconds'])}, {space['chip_hours']:,.1f} chip hours, if each core "

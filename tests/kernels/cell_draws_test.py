@@ -7,7 +7,7 @@ import tensorflow as tf
 from nngp_tf.kernels import cell_layout, initialisers, weights
 from nngp_tf.kernels.cell_draws import Axis, conv_kernel
 
-pytestmark = pytest.mark.fast
+pytestmark = [pytest.mark.fast, pytest.mark.usefixtures("xla_on_cpu")]
 
 STACK = cell_layout.Stack(filters=10, width=4, blocks=3)
 INDEX = np.array([0, 1, 2, 3, 4, 5, 6, -1, 7, 8, 9, -1], np.int32)

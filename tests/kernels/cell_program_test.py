@@ -126,6 +126,7 @@ def test_number_of_programs_is_bounded():
     assert after == [cell_layout.MAX_FEEDERS + 1] * 2
 
 
+@pytest.mark.usefixtures("xla_on_cpu")
 def test_programs_compile_with_xla():
     """As on TPU: static shapes throughout, conditionals and all."""
     # XLA tries convolutions of larger images out while it compiles, which takes most of a minute.

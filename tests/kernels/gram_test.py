@@ -47,6 +47,7 @@ def test_other_dtypes_are_widened_before_the_product(device_type, dtype):
     np.testing.assert_allclose(product, exact, rtol=1e-14)
 
 
+@pytest.mark.usefixtures("xla_on_cpu")
 def test_tpu_form_is_float32_to_rounding():
     product = on_tpu(LEFT, RIGHT)
     assert product.dtype == tf.float32
@@ -56,6 +57,7 @@ def test_tpu_form_is_float32_to_rounding():
     assert relative_error(tf.matmul(*(tf.cast(x, tf.bfloat16) for x in (LEFT, RIGHT.T)))) > 1e-4
 
 
+@pytest.mark.usefixtures("xla_on_cpu")
 def test_tpu_form_asks_for_the_highest_precision():
     # Both factors: with one of them at the default, a TPU multiplies in bfloat16 all the same.
     hlo = on_tpu.experimental_get_compiler_ir(LEFT, RIGHT)(stage="hlo")
@@ -64,6 +66,7 @@ def test_tpu_form_asks_for_the_highest_precision():
     assert "f32[7,5]" in product
 
 
+@pytest.mark.usefixtures("xla_on_cpu")
 def test_tpu_form_accepts_bfloat16():
     left, right = (tf.cast(x, tf.bfloat16) for x in (LEFT, RIGHT))
     exact = tf.cast(left, tf.float64).numpy() @ tf.cast(right, tf.float64).numpy().T
@@ -72,6 +75,9 @@ def test_tpu_form_accepts_bfloat16():
 
 def test_without_rows():
     """No test images."""
-    none = tf.zeros([0, 200])
-    assert gram.inner_products(none, tf.constant(RIGHT), "CPU").shape == (0, 5)
-    assert on_tpu(none, tf.constant(RIGHT)).shape == (0, 5)
+    assert gram.inner_products(tf.zeros([0, 200]), tf.constant(RIGHT), "CPU").shape == (0, 5)
+
+
+@pytest.mark.usefixtures("xla_on_cpu")
+def test_tpu_form_without_rows():
+    assert on_tpu(tf.zeros([0, 200]), tf.constant(RIGHT)).shape == (0, 5)

@@ -100,6 +100,7 @@ def test_static_shapes_change_nothing(monkeypatch, batch_norm):
 
 
 @pytest.mark.parametrize("position", [0, 2, 6, 8, 10, 12])
+@pytest.mark.usefixtures("xla_on_cpu")
 def test_programs_compile_with_xla(position):
     """As on TPU: static shapes throughout, conditionals and all."""
     family = MnasFamily("one_update", "float32")

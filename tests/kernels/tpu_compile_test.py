@@ -19,6 +19,7 @@ pytestmark = pytest.mark.fast
         ("v6e:1x1", 1, 1, 918.0, 32),
         # A chip of this generation counts as two devices.
         ("v4:2x2x1", 4, 8, 137.5, 16),
+        ("v5p:2x2x2", 8, 8, 459.0, 95),
     ],
 )
 def test_topologies(text, chips, cores, tflops, gibibytes):
@@ -31,7 +32,7 @@ def test_topologies(text, chips, cores, tflops, gibibytes):
 
 @pytest.mark.parametrize("text", ["", "v5e", "v5e:", "v5e:2", "2x2", "v3:2x2", "v5e:2x2,", "v5e-4"])
 def test_other_names_are_refused(text):
-    with pytest.raises(ValueError, match=r"TPU topology '.*' ?.*(v4, v5e, v6e|2 sides)"):
+    with pytest.raises(ValueError, match=r"TPU topology '.*' ?.*(v4, v5e, v5p, v6e|2 sides)"):
         Topology.parse(text)
 
 
@@ -40,6 +41,7 @@ def test_other_names_are_refused(text):
     [
         ("v5e:2x2x1", "must have 2 sides of 1 to 16 chips"),
         ("v4:2x2", "must have 3 sides"),
+        ("v5p:2x2", "must have 3 sides"),
         # libtpu would end the process.
         ("v5e:32x32", "must have 2 sides of 1 to 16 chips"),
         ("v6e:0x2", "must have 2 sides of 1 to 16 chips"),

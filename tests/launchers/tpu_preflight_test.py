@@ -14,7 +14,7 @@ from absl.testing import flagsaver
 
 from launchers import app, tpu_preflight
 from nngp_tf.kernels import tpu_compile
-from nngp_tf.kernels.tpu_compile import Compilation, CompilationError
+from nngp_tf.kernels.tpu_compile import Compilation, CompilationError, Topology
 from nngp_tf.runs import mnas_preflight, preflight
 from tests import environments
 
@@ -27,6 +27,7 @@ MNAS = [
     "--gin_param=nngp_inference.space = 'mnas'",
     "--gin_param=nngp_inference.num_architectures = 7",
 ]
+OTHER_GENERATIONS = ("v4:2x2x1", "v5p:2x2x1", "v6e:2x2")
 SMALL = [
     "--gin_file=configs/nasbench101_digits.gin",
     "--gin_param=nngp_inference.stem_filters = 8",
@@ -54,13 +55,17 @@ def run(python, *arguments):
     )
 
 
-def test_compiles_for_a_tpu(preflight_python, tmp_path):
+@pytest.mark.parametrize(
+    "topology",
+    ["v5e:2x2", *(pytest.param(name, marks=pytest.mark.long) for name in OTHER_GENERATIONS)],
+)
+def test_compiles_for_a_tpu(preflight_python, tmp_path, topology):
     """The cell without a vertex: nine modules of one convolution take the least compiling."""
     out = tmp_path / "preflight.json"
     process = run(
         preflight_python,
         *("-m", "launchers.tpu_preflight", *SMALL),
-        *("--tpu_topology=v5e:2x2", "--families=0", f"--out={out}"),
+        *(f"--tpu_topology={topology}", "--families=0", f"--out={out}"),
     )
     assert process.returncode == 0, process.stderr
     header, row, *_, last = process.stdout.splitlines()
@@ -68,16 +73,19 @@ def test_compiles_for_a_tpu(preflight_python, tmp_path):
     assert row.split()[:3] == ["0", "1", "yes"]
     assert last == f"wrote {out}"
     result = json.loads(out.read_text())
-    assert result["topology"] == "v5e:2x2"
+    assert result["topology"] == topology
     assert result["protocol"]["image_shape"] == [8, 8, 3]
     (program,) = result["programs"]
     assert program["compiles"]
     assert program["compile_seconds"] > 0
-    assert program["peak_memory"] > 16 * 8 * 8 * 3 * 4
+    assert 16 * 8 * 8 * 3 * 4 < program["peak_memory"] < 2**30
     assert program["bytes_accessed"] > 0
-    # Pools, sums and draws come on top of the convolutions and products, which count alike here:
-    # one batch, and no cell but this in its family.
-    expected = result["space"]["families"]["0"]["mean_round_flops"]
+    # Pools, sums and draws come on top of the convolutions and products, of which the compiler
+    # takes one batch and those that calibrate. The family has no cell but this.
+    spec = preflight.Protocol(**result["protocol"]).spec(0, Topology.parse(topology).cores)
+    batch, calibration = spec.division.batch_size, spec.calibration_size
+    counted = (batch + calibration) / (spec.division.batches * batch + calibration)
+    expected = result["space"]["families"]["0"]["mean_round_flops"] * counted
     assert expected < program["flops"] < 3 * expected
     assert result["space"]["cells"] == 423_624
     assert result["space"]["seconds"] > 0
@@ -233,8 +241,8 @@ def test_all_compile(launch, compiler):
     assert header == preflight.HEADER
     assert [row.split()[0] for row in rows[:2]] == ["4", "1"]
     assert last == "2 programs compile for v4:2x2x1"
-    # The configuration's 2,000 images and 8 initialisations, on 8 cores.
-    assert "20 batches of 100 images" in out
+    # The configuration's 2,000 images, 8 probes and 8 initialisations, on 8 cores.
+    assert "21 batches of 96 images" in out
     assert "1 rounds for 8 initialisations" in out
 
 
@@ -250,6 +258,15 @@ def test_layers_of_mnasnet_compile(launch, compiler, tmp_path):
     assert result["protocol"]["reference"] == "mnasnet_a1"
     assert result["protocol"]["image_shape"] == [224, 224, 3]
     assert result["space"]["networks"] == result["protocol"]["num_architectures"] == 7
+
+
+def test_more_than_a_core_holds(launch, compiler, monkeypatch):
+    large = Compilation(1.0, 2.0, flops=3e9, bytes_accessed=4e9, peak_memory=9 * 2**30)
+    monkeypatch.setattr(mnas_preflight, "compile_function", lambda *_: large)
+    # What each program holds alone would fit into the 16 GiB; the images stay beside the layers.
+    code, printed, _ = launch(*MNAS)
+    assert code.startswith("tpu_preflight: a core would hold 18.0 GiB, and one of v5e:2x2 has 16:")
+    assert "A core holds at most 18.0 GiB" in printed
 
 
 def test_one_does_not_compile(launch, compiler, tmp_path):

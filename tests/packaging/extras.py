@@ -4,7 +4,7 @@
     python -m tests.packaging.extras cpu cpu,beam  # some
 
 Needs a package index, and up to 10 GiB of disk for [gpu]; one environment exists at a time. [tpu]
-needs a TPU host and is left out.
+and [tpu-2.19] are left to `make test-tpu`.
 """
 
 from __future__ import annotations

@@ -78,9 +78,9 @@ def test_operations_of_a_round():
     published = MnasNetwork(mnas.MNASNET_A1)
     network = published.multiply_adds - 1280 * 1000
     assert 305e6 < network < 315e6
-    # Ten images in one batch, six to calibrate, and their products in 1,280 features.
+    # Ten images and six probes in two batches, six to calibrate, and products in 1,280 features.
     got = mnas_preflight.round_flops(spec, published)
-    assert got == 2 * (16 * network + 10 * 6 * 1280)
+    assert got == 2 * (22 * network + 10 * 6 * 1280)
 
 
 @pytest.mark.fast
@@ -111,12 +111,12 @@ def test_what_follows_from_the_programs(monkeypatch):
     space = mnas_preflight.estimate_space(protocol, v4, 0.25)
     rows = list(mnas_preflight.compile_families(protocol, v4))
     got = mnas_preflight.estimate_programs(rows, space, protocol, v4)
-    # Each layer once for each program, however many share it; two batches to a round.
+    # Each layer once for each program, however many share it; four batches to a round.
     moved = {(row["program"], row["layer"]): row["bytes_accessed"] for row in rows}
-    expected = moved["begin", ""] + moved["end", ""] + 2 * (moved["batch", ""] + moved["pool", ""])
+    expected = moved["begin", ""] + moved["end", ""] + 4 * (moved["batch", ""] + moved["pool", ""])
     for kind, _ in mnas_layout.encode(protocol.network(mnas.MNASNET_A1), static=True):
         layer = mnas_preflight._text(kind)
-        expected += moved["prepare", layer] + 2 * moved["forward", layer]
+        expected += moved["prepare", layer] + 4 * moved["forward", layer]
     assert got["a1_round_bytes"] == pytest.approx(expected)
     # Eight initialisations on two cores, which share a chip's memory.
     ratio = space["mean_round_flops"] / space["a1_round_flops"]
@@ -147,10 +147,10 @@ def test_compile_families_goes_on_where_one_does_not_compile(monkeypatch):
     assert rows[-1]["program"] == "pool"
     assert [row["compiles"] for row in rows].count(False) == 1
     assert rows[4]["error"] == "Ran out of memory in memory space hbm."
-    # Two cores to an initialisation: five images each, and six to calibrate.
+    # Two cores to an initialisation: eight images or probes each, and six to calibrate.
     prepare, forward = asked[5][1], asked[6][1]
     assert prepare[-1].shape == [6, 16, 16, 32]
-    assert forward[-1].shape == [5, 16, 16, 32]
+    assert forward[-1].shape == [8, 16, 16, 32]
 
     space = mnas_preflight.estimate_space(SMALL, V5E, 0.25)
     lines = [mnas_preflight.line(row, space) for row in rows]

@@ -96,8 +96,8 @@ def test_operations_of_a_round():
     spec = SMALL.spec(2, cores=1)
     kinds = Convolutions(feeders=2, projections=2, conv3x3=1, conv1x1=1, residual=0)
     network = cell_costs.image_flops(spec.family, kinds, 8, 8)
-    # Ten images in one batch, six to calibrate, and their products in 16 channels.
-    assert preflight.round_flops(spec, kinds, (8, 8, 3)) == 16 * network + 2 * 10 * 6 * 16
+    # Ten images and six probes in two batches, six to calibrate, and products in 16 channels.
+    assert preflight.round_flops(spec, kinds, (8, 8, 3)) == 22 * network + 2 * 10 * 6 * 16
 
 
 @pytest.mark.fast
@@ -112,7 +112,8 @@ def test_operations_of_a_round_at_full_size():
     stem = 94 * 94 * 3 * 128
     stacks = 32 * 32 * 3 * 128 * 128
     stacks += 16 * 16 * (128 * 256 + 2 * 256 * 256) + 8 * 8 * (256 * 512 + 2 * 512 * 512)
-    images = 20 * 100 + 100
+    # 2,000 images and 8 probes in batches of at most a hundred, and those that calibrate.
+    images = 21 * 96 + 100
     assert preflight.round_flops(spec, kinds, (32, 32, 3)) == (
         2 * images * (stem + stacks) + 2 * 2000 * 1000 * 512
     )
@@ -193,8 +194,8 @@ def test_compile_families_goes_on_where_one_does_not_compile(monkeypatch):
     assert rows[2]["peak_memory"] == 2**20
     for _, specs, topology in asked:
         assert topology == V5E
-        # Two cores to an initialisation, five images each.
-        assert specs[-1].shape == [10, 8, 8, 3]
+        # Ten images and six probes.
+        assert specs[-1].shape == [16, 8, 8, 3]
 
     space = preflight.estimate_space(SMALL, V5E, 0.25)
     lines = [preflight.line(row, space) for row in rows]
