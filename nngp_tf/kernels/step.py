@@ -57,8 +57,8 @@ def shared_step(spec: StepSpec) -> Callable:
 def make_step(spec: StepSpec) -> Callable:
     """Make a step: (inputs, seed, start, end, images) -> sums over a round's initialisations.
 
-    Its arguments: what the family's `program` takes, int32 scalars, and the images, or other inputs,
-    [spec.num_placed, ...], of which each device has its own: of training, of testing, probes.
+    Its arguments: what the family's `program` takes, int32 scalars, and the images, or other
+    inputs, [spec.num_placed, ...], as `placement` has them: of training, of testing, probes.
     Initialisations `start` to `end` (excluded) are computed, at most `spec.division.init_groups` of
     them.
 
