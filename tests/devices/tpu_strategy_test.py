@@ -155,7 +155,8 @@ def test_short_training(replicas):
         RESNET, (32, 32, 3), 10, stem_filters=4, num_stacks=1, modules_per_stack=1
     )
     recipe = recipes.get("nasbench101", batch_size=64)
-    settings = short.TrainingSettings(recipe, num_epochs=1, compute_dtype="bfloat16")
+    settings = short.resolve(short.TrainingSettings(recipe, num_epochs=1), strategy)
+    assert settings.compute_dtype == "bfloat16"
     short.check(images, settings, strategy)
     model = short._compiled(network, images, settings, strategy)
     # Both steps of the epoch in one call of the device's program.

@@ -90,7 +90,9 @@ def test_the_numbers_of_two_replicas_of_one_process(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_worker_and_the_next_start(tmp_path, lost):
-    more = 2, "--gin_param=short_training.num_epochs = 30"
+    # With an average of the weights, which the backup has to hold, too.
+    parameters = {"num_epochs": 30, "recipe": '"mnasnet"', "augmentation": '"crop_and_flip"'}
+    more = 2, *(f"--gin_param=short_training.{n} = {v}" for n, v in parameters.items())
     finish(start_workers(tmp_path, "whole", *more))
     run_dir = tmp_path / "run"
     both = start_workers(tmp_path, "run", *more)
