@@ -51,6 +51,7 @@ def prepare(directory: str | None, environ: MutableMapping[str, str] = os.enviro
                 "another directory"
             )
         directory = str(path)
-    # The last of two counts.
-    flags = f"{environ.get('TF_XLA_FLAGS', '')} {_OPTION}'{directory}'"
-    environ["TF_XLA_FLAGS"] = flags.strip()
+    flags, option = environ.get("TF_XLA_FLAGS", ""), f"{_OPTION}'{directory}'"
+    # Not again in a process that started itself anew. The last of two counts.
+    if not flags.endswith(option):
+        environ["TF_XLA_FLAGS"] = f"{flags} {option}".strip()

@@ -64,6 +64,8 @@ class TestPrepare:
         compile_cache.prepare(str(tmp_path), environ)
         option = f"--tf_xla_persistent_cache_directory='{tmp_path}'"
         assert environ["TF_XLA_FLAGS"] == f"--tf_xla_clustering_debug {option}"
+        compile_cache.prepare(str(tmp_path), environ)
+        assert environ["TF_XLA_FLAGS"].count(option) == 1
 
     def test_a_relative_path_holds_for_workers_elsewhere(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
