@@ -44,6 +44,9 @@ STARTUP_TIMEOUT = flags.DEFINE_float(
 LOGICAL_CPUS = flags.DEFINE_integer(
     "logical_cpus", None, "Splits the CPU into so many devices, to try sharding without a GPU."
 )
+COMPILE_CACHE = flags.DEFINE_string(
+    "compile_cache", None, "Directory that keeps what XLA compiles for processes to come."
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of TFDS data sets.")
 DOWNLOAD = flags.DEFINE_bool("download", False, "Whether TFDS may download and prepare a data set.")
 TRUTH = flags.DEFINE_string("truth", None, "Table of trained accuracies to compare with.")

@@ -12,13 +12,12 @@ import keras
 
 from nngp_tf.data import benchmark_table
 from nngp_tf.data.images import load_images
-from nngp_tf.kernels.strategy import build_strategy
+from nngp_tf.kernels.strategy import build_strategy, is_chief
 from nngp_tf.runs import architectures as architectures_lib
 from nngp_tf.runs import inference, training
 from nngp_tf.runs.networks import build_networks
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.training import recipes, short
-from nngp_tf.training.short import TrainingSettings
 
 from . import app
 
@@ -45,7 +44,7 @@ def short_training(
     preprocessing: str = "resize",
     channel_mean: Sequence[float] | None = None,
     channel_std: Sequence[float] | None = None,
-    compute_dtype: str = "float32",
+    compute_dtype: str | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     augmentation: str | None = None,
@@ -80,7 +79,8 @@ def short_training(
       preprocessing: "resize" or "mnasnet"; see `nngp_tf.data.images.load_images`.
       channel_mean: Of the standardisation; computed unless given.
       channel_std: Of the standardisation; computed unless given.
-      compute_dtype: "float32", or "bfloat16" or "float16" with variables in float32.
+      compute_dtype: "float32", or "bfloat16" or "float16" with variables in float32; unless given,
+        bfloat16 on TPU, else float32.
       batch_size: Images in a step; the recipe's unless given, as are the next two.
       learning_rate: The peak for a batch of 256; in proportion for others.
       augmentation: "crop_and_flip", "resized_crop_and_flip" or "none".
@@ -113,7 +113,7 @@ def short_training(
     app.check_booleans(balanced=balanced, tensorboard=tensorboard, backup=backup)
     if report_epochs is not None:
         report_epochs = app.increasing("report_epochs", report_epochs, below=num_epochs + 1)
-    settings = TrainingSettings(
+    settings = short.TrainingSettings(
         recipe=recipes.get(
             recipe,
             batch_size=batch_size,
@@ -138,6 +138,7 @@ def short_training(
         compute_dtype,
         app.STARTUP_TIMEOUT.value,
     )
+    settings = short.resolve(settings, strategy)
     truth = benchmark_table.load(app.TRUTH.value) if app.TRUTH.value else None
     selected = architectures_lib.select(space, architectures, num_architectures, seed)
     images = load_images(
@@ -173,11 +174,16 @@ def short_training(
     for name in ("num_stacks", "modules_per_stack"):
         if config[name] == 3:
             del config[name]
-    config |= {"dataset": images.name, "batch_size": settings.recipe.batch_size}
+    config |= {
+        "dataset": images.name,
+        "batch_size": settings.recipe.batch_size,
+        "compute_dtype": settings.compute_dtype,
+    }
     directory = RunDirectory(
         run_dir,
         config,
         inference.about(strategy),
+        is_chief(strategy),
         resume=app.RESUME.value,
         shard=(index, count),
         patience=app.PATIENCE.value,
@@ -192,6 +198,8 @@ def short_training(
         backup,
         app.RETRY_FAILED.value,
     )
+    if not is_chief(strategy):
+        return "left the results to the chief"
     directory.write_text("short_training.gin", gin.operative_config_str())
     print(training.report(rows, truth))
     return f"wrote {directory.results_path}"

@@ -46,16 +46,16 @@ _SHARED = (
 _NAMES = ("KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_NAME")
 
 
-def asked(arguments: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return --strategy and --tpu of a command line, of which other flags are not looked at."""
+def asked(arguments: Sequence[str], *names: str) -> tuple[str | None, ...]:
+    """Return the values of some flags of a command line, of which others are not looked at."""
     values = flags.FlagValues()
-    for name in ("strategy", "tpu"):
+    for name in names:
         flags.DEFINE_string(name, None, "", flag_values=values)
     try:
         values(["", *arguments], known_only=True)
     except flags.Error:
-        return None, None  # The launcher says what is wrong.
-    return values.strategy, values.tpu
+        return (None,) * len(names)  # The launcher says what is wrong.
+    return tuple(values[name].value for name in names)
 
 
 def address(strategy: str | None, tpu: str | None) -> str | None:

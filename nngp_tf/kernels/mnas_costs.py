@@ -2,7 +2,7 @@
 
 The memory of a replica, beside TensorFlow's own, is at most about
 
-    12 (N + T) H W channels                 images: joined, padded, as a tensor; float32
+    12 (N + T) H W channels                 images: as arrays, placed twice at most; float32
     5120 (N + T) + 24 (N + T) N             features, and three times the products, float64
     a P                                     folded kernels
     max over layers of the larger of        activations

@@ -24,9 +24,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.distribute.values import PerReplicaSpec
 
-from nngp_tf.kernels import mnas_layout, precision, weights
+from nngp_tf.kernels import mnas_layout, placement, precision, weights
 from nngp_tf.kernels.mnas_layer import GATES, LayerProgram, MnasFamily, kernel_shapes
 from nngp_tf.kernels.mnas_layout import LayerKind
 from nngp_tf.models.mnas import HEAD_FILTERS
@@ -77,7 +76,8 @@ class LayerPrograms:
         if key not in self._traced:
             program = make_program(self._family, kind, self._device)
             shared, own = make_specs(self._family, kind, num_images)
-            specs = *shared, *tf.nest.map_structure(self._replicated, own)
+            own = tf.nest.map_structure(lambda s: placement.replicated(s, self._strategy), own)
+            specs = *shared, *own
 
             @tf.function(autograph=False)
             def on_replicas(*flat):
@@ -87,15 +87,6 @@ class LayerPrograms:
             concrete = on_replicas.get_concrete_function(*tf.nest.flatten(specs))
             self._traced[key] = functools.partial(_call, concrete)
         return self._traced[key]
-
-    def _replicated(self, spec):
-        """Return the spec of what each replica has its own of."""
-        try:
-            number = len(self._strategy.extended.worker_devices)
-        except RuntimeError:
-            # The default strategy names no device.
-            number = 1
-        return spec if number == 1 else PerReplicaSpec(*[spec] * number)
 
 
 def _call(concrete, *arguments):

@@ -90,7 +90,6 @@ def replica_programs(
       number of the batch; start, end and the features of each batch.
     """
     round_ = Round(spec, device_type)
-    division = spec.division
     dtype = spec.family.compute_dtype
 
     def begin(replica, seed, start, images):
@@ -100,10 +99,7 @@ def replica_programs(
         return init, x if x is None else tf.cast(x, dtype)
 
     def batch(replica, images, number):
-        # At once: the replica's share of the images need not be there beside them.
-        first = (replica % division.image_groups * division.batches + number) * division.batch_size
-        begin = tf.stack([first, 0, 0, 0])
-        return tf.cast(tf.slice(images, begin, [division.batch_size, *images.shape[1:]]), dtype)
+        return tf.cast(round_.batch(replica, images, number), dtype)
 
     def end(replica, start, end, z):
         active = round_.initialisation(replica, start) < end

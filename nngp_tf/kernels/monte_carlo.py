@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from nngp_tf.kernels import arguments, precision, rounding, work
+from nngp_tf.kernels import arguments, placement, precision, rounding, work
 from nngp_tf.kernels.kernel import MonteCarloKernel
 from nngp_tf.kernels.network import model_input, resolve
 from nngp_tf.kernels.step import StepSpec, trace_step
@@ -208,20 +208,22 @@ class _Rounds:
 
     def trace(self, num_inits, batch_size):
         """Trace the step that `num_inits` initialisations take."""
-        step, division = self._step(num_inits, batch_size)
+        step, _ = self._step(num_inits, batch_size)
         x_train, _ = self._images
-        images = tf.TensorSpec([division.padded_images, *x_train.shape[1:]], x_train.dtype)
+        shape = [self._num_images + len(self._probes), *x_train.shape[1:]]
+        images = placement.replicated(tf.TensorSpec(shape, x_train.dtype), self._strategy)
         scalars = [tf.TensorSpec([], tf.int32)] * 3
         trace_step(step, self._network.inputs, *scalars, images)
 
     def run(self, seed, first, end, batch_size):
         """Return the kernel over the initialisations from `first` up to `end`."""
         step, division = self._step(end - first, batch_size)
-        images = self._joined(division.padded_images)
+        images = placement.placed([*self._images, self._probes], self._strategy)
+        seed, last = tf.constant(seed), tf.constant(end)
         sums = [np.float64(0.0)] * 4
         kept = []
         for start in range(first, end, division.init_groups):
-            result = step(self._network.inputs, *map(tf.constant, (seed, start, end)), images)
+            result = step(self._network.inputs, seed, tf.constant(start), last, images)
             # Every replica holds the reduced values.
             result = [self._strategy.experimental_local_results(r)[0].numpy() for r in result]
             sums = [total + part for total, part in zip(sums, result[:4], strict=True)]
@@ -244,13 +246,6 @@ class _Rounds:
             rounding_variance=float(rounded),
             compute_dtype=self._network.compute_dtype,
         )
-
-    def _joined(self, number):
-        """Return all images, probes, and zeros up to a number, as the only copy of them."""
-        x_train, x_test = self._images
-        padded = number - self._num_images - len(self._probes)
-        padding = tf.zeros([padded, *x_train.shape[1:]], x_train.dtype)
-        return tf.concat([x_train, x_test, self._probes, padding], axis=0)
 
     def _step(self, num_inits, batch_size):
         division = work.divide(

@@ -44,6 +44,11 @@ class StepSpec:
     num_probes: int = 0
     weights_move: float | None = None
 
+    @property
+    def num_placed(self) -> int:
+        """Images on each device: N + T and, where images move, the probes."""
+        return self.num_images + (self.num_probes if self.weights_move is None else 0)
+
 
 # More families, layouts and protocols than one process is likely to mix.
 @functools.lru_cache(maxsize=64)
@@ -55,8 +60,8 @@ def shared_step(spec: StepSpec) -> Callable:
 def make_step(spec: StepSpec) -> Callable:
     """Make a step: (inputs, seed, start, end, images) -> sums over a round's initialisations.
 
-    Its arguments: what the family's `program` takes, int32 scalars, and the padded images, or other
-    inputs, [spec.division.padded_images, ...]: of training, of testing, probes, padding.
+    Its arguments: what the family's `program` takes, int32 scalars, and the images, or other
+    inputs, [spec.num_placed, ...], as `placement` has them: of training, of testing, probes.
     Initialisations `start` to `end` (excluded) are computed, at most `spec.division.init_groups` of
     them.
 
@@ -134,7 +139,7 @@ class Round:
             drawn = program.initialise(seed, init, calibration_images)
             spacing = self._spec.weights_move
             moved = None if spacing is None else program.moved(drawn, spacing)
-        z = self._features(program, drawn, self.share(replica, images))
+        z = self._features(program, drawn, functools.partial(self.batch, replica, images))
         probes = None
         if moved is not None:
             images = rounding.probed(images, self._spec.num_train)
@@ -185,17 +190,17 @@ class Round:
         chosen = tf.math.top_k(order, self._spec.calibration_size, sorted=False).indices
         return _widened(tf.gather(images, chosen))
 
-    def _features(self, program, drawn, share):
+    def _features(self, program, drawn, batch_of):
         """Run batch after batch; by `tf.map_fn` an error would leave TensorFlow's state spoilt."""
         division = self._spec.division
 
-        def features_of(images):
-            return program.features(drawn, _widened(images))
+        def features_of(batch):
+            return program.features(drawn, _widened(batch_of(batch)))
 
         features = tf.TensorArray(self._spec.family.output_dtype, size=division.batches)
         _, features = tf.while_loop(
             lambda batch, _: batch < division.batches,
-            lambda batch, z: (batch + 1, z.write(batch, features_of(share[batch]))),
+            lambda batch, z: (batch + 1, z.write(batch, features_of(batch))),
             (tf.constant(0), features),
             # One at a time, or memory would grow with the number of batches.
             parallel_iterations=1,
@@ -204,11 +209,12 @@ class Round:
         stacked = features.stack()
         return tf.reshape(stacked, [division.batches * division.batch_size, stacked.shape[-1]])
 
-    def share(self, replica, images):
-        """Return the replica's images [batches, B, ...]."""
+    def batch(self, replica, images, number):
+        """Return a batch [B, ...] of the replica's share; past the end, the last image again."""
         division = self._spec.division
-        layout = [division.image_groups, division.batches, division.batch_size]
-        return tf.reshape(images, [*layout, *images.shape[1:]])[replica % division.image_groups]
+        first = (replica % division.image_groups * division.batches + number) * division.batch_size
+        positions = tf.minimum(first + tf.range(division.batch_size), images.shape[0] - 1)
+        return tf.gather(images, positions)
 
     def _gather(self, all_reduce, replica, z):
         """All replicas' features [init_groups, padded images, C], by a sum over disjoint places."""

@@ -289,7 +289,7 @@ def _of_round(protocol, spec):
     begin, batch, end = replica_programs(spec, "TPU")
     division = spec.division
     scalar = tf.TensorSpec([], tf.int32)
-    images = tf.TensorSpec([division.padded_images, *protocol.image_shape])
+    images = tf.TensorSpec([spec.num_placed, *protocol.image_shape])
     width = protocol.network(mnas.MNASNET_A1).num_features
     z = [tf.TensorSpec([division.batch_size, width])] * division.batches
     yield "begin", begin, [scalar, scalar, scalar, images]

@@ -158,7 +158,7 @@ def compile_families(
             cell_layout.encode(protocol.network(num_feeders)),
         )
         scalar = tf.TensorSpec([], tf.int32)
-        images = tf.TensorSpec([spec.division.padded_images, *protocol.image_shape], tf.float32)
+        images = tf.TensorSpec([spec.num_placed, *protocol.image_shape], tf.float32)
         row = {"feeders": num_feeders, "compiles": True, "error": None}
         try:
             compilation = compile_function(

@@ -16,6 +16,7 @@ from absl import logging
 
 from nngp_tf.data.benchmark_table import BenchmarkTable
 from nngp_tf.data.images import ImageData
+from nngp_tf.kernels.strategy import is_chief
 from nngp_tf.runs import failures, progress, ranking
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.training import short
@@ -43,7 +44,7 @@ def run_training(
       images: See `nngp_tf.training.short.train`, as are the next two.
       settings: How they are trained.
       directory: Where the rows go.
-      strategy: Where to compute.
+      strategy: Where to compute; of several processes, the chief writes.
       tensorboard: Whether TensorBoard's logs are written, into the directory's `tensorboard`.
       backup: Whether a network that is being trained is backed up after each epoch, in the
         directory's `backup`, and gone on with from there.
@@ -54,10 +55,11 @@ def run_training(
 
     Raises:
       ValueError: If the first network cannot be trained with these settings.
-      NotWrittenError, LostError, TooManyFailuresError: See `nngp_tf.runs`' modules store, lock and
-        failures.
+      RunEndedError: See `nngp_tf.runs.inference.run_inference`.
     """
     networks = list(networks)
+    strategy = strategy or tf.distribute.get_strategy()
+    settings = short.resolve(settings, strategy)
     short.check(images, settings, strategy, tensorboard)
     if retry_failed and (failed := directory.discard_failed()):
         logging.info("%s: %d failed architectures are tried again", directory.path, failed)
@@ -82,7 +84,7 @@ def run_training(
                 row = _failed_row(network, settings, error, time.perf_counter() - start)
                 logging.warning("%s failed: %s", row["key"], row["error"])
             directory.append(row)
-            if backup and tf.io.gfile.exists(backup_dir):
+            if backup and is_chief(strategy) and tf.io.gfile.exists(backup_dir):
                 tf.io.gfile.rmtree(backup_dir)
             series.add(row)
             bar.update()

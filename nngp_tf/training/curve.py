@@ -73,27 +73,34 @@ class Curve(keras.callbacks.Callback):
 class Backup(keras.callbacks.Callback):
     """Keras' backup after each epoch, with the curve beside it."""
 
-    def __init__(self, directory: str, curve: Curve):
-        """Name a directory of this backup alone, which may be gs://, and the curve."""
+    def __init__(self, directory: str, curve: Curve, writes: bool = True):
+        """Name a directory of this backup alone, which may be gs://, and the curve.
+
+        Args:
+          directory: Of the backup.
+          curve: What is recorded with it.
+          writes: Whether this process removes a backup that is of no use.
+        """
         super().__init__()
+        self._writes = writes
         self._directory = directory.rstrip("/")
         self._curve = curve
         self._keras = keras.callbacks.BackupAndRestore(
             f"{self._directory}/{_KERAS}", delete_checkpoint=False
         )
 
-    def restore(self, model: keras.Model) -> bool:
+    def restore(self, model: keras.Model) -> int | None:
         """Take up a model and the curve where the backup is, if there is one.
 
         Args:
           model: Compiled, with the variables of its optimiser.
 
         Returns:
-          False if there is a backup but no use of it: a process was killed while it was written.
-          The model is unusable then.
+          The epochs that are done, 0 where there is no backup. None if there is a backup but no use
+          of it: a process was killed while it was written. The model is unusable then.
         """
         if not tf.io.gfile.exists(self._directory):
-            return True
+            return 0
         try:
             record = json.loads(self._read())
             self._keras.set_model(model)
@@ -104,10 +111,11 @@ class Backup(keras.callbacks.Callback):
             usable = False
         if usable:
             self._curve.resume(record)
-        else:
-            logging.warning("%s: dropped a half-written backup", self._directory)
+            return len(self._curve.epochs)
+        logging.warning("%s: dropped a half-written backup", self._directory)
+        if self._writes:
             self.delete()
-        return usable
+        return None
 
     def delete(self) -> None:
         """Remove the backup."""

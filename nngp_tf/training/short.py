@@ -21,9 +21,10 @@ from absl import logging
 
 from nngp_tf.data.images import ImageData
 from nngp_tf.kernels import precision
+from nngp_tf.kernels.strategy import is_chief
 from nngp_tf.models.feature_model import check_is_keras
 from nngp_tf.training import input as input_lib
-from nngp_tf.training import optimisation
+from nngp_tf.training import optimisation, workers
 from nngp_tf.training.curve import Backup, Curve
 from nngp_tf.training.recipes import Recipe
 
@@ -53,7 +54,8 @@ class TrainingSettings:
       recipe: Optimiser, learning rates, augmentation and the rest.
       num_epochs: Epochs of the run.
       seed: 0..2**31 - 1, of the weights, the order of the images and their augmentation.
-      compute_dtype: One of `COMPUTE_DTYPES`; variables are float32.
+      compute_dtype: One of `COMPUTE_DTYPES`; variables are float32. None for the device's: see
+        `resolve`.
       report_epochs: The epochs, from 1, after which the network is validated; None for all.
       jit_compile: Whether XLA compiles the step; "auto" leaves it to Keras: on a GPU without a
         strategy, and not on a CPU. A TPU compiles anyway.
@@ -64,7 +66,7 @@ class TrainingSettings:
     recipe: Recipe
     num_epochs: int
     seed: int = 0
-    compute_dtype: str = "float32"
+    compute_dtype: str | None = None
     report_epochs: Sequence[int] | None = None
     jit_compile: bool | str = "auto"
     steps_per_execution: int | None = None
@@ -74,9 +76,9 @@ class TrainingSettings:
             raise ValueError(f"num_epochs must be at least 1, got {self.num_epochs!r}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be at least 0 and below 2**31, got {self.seed!r}")
-        if self.compute_dtype not in COMPUTE_DTYPES:
+        if self.compute_dtype not in (None, *COMPUTE_DTYPES):
             raise ValueError(
-                f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}, got "
+                f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)} or None, got "
                 f"{self.compute_dtype!r}"
             )
         epochs = range(1, self.num_epochs + 1)
@@ -95,6 +97,15 @@ class TrainingSettings:
             )
 
 
+def resolve(
+    settings: TrainingSettings, strategy: tf.distribute.Strategy | None = None
+) -> TrainingSettings:
+    """Return the settings with a precision: unless given, bfloat16 on TPU, else float32."""
+    is_tpu = precision.device_type(strategy) == "TPU"
+    compute_dtype = settings.compute_dtype or ("bfloat16" if is_tpu else "float32")
+    return dataclasses.replace(settings, compute_dtype=compute_dtype)
+
+
 def check(
     images: ImageData,
     settings: TrainingSettings,
@@ -104,17 +115,12 @@ def check(
     """Check before long work that images, settings, strategy and packages go together.
 
     Raises:
-      ValueError: If the replicas belong to several processes, Keras' floatx is not float32, there
-        are no validation images, fewer training images than a batch, a batch that the replicas
-        cannot share evenly, or an epoch that calls of the device's program cannot make up; or
+      ValueError: If Keras' floatx is not float32, there are no validation images, fewer training
+        images than a batch, a batch that the replicas cannot share evenly, or an epoch that calls
+        of the device's program cannot make up, which under "multi_worker" take one step; or
         TensorBoard is asked for but not installed.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        raise ValueError(
-            "training does not run under strategy 'multi_worker', which Keras' fit cannot: train a "
-            "part of the architectures on each machine"
-        )
     if keras.config.floatx() != "float32":
         raise ValueError(
             f"Keras is configured with floatx {keras.config.floatx()!r}, but training computes its "
@@ -139,6 +145,12 @@ def check(
             f"steps_per_execution must divide the {steps} steps of an epoch, got "
             f"{settings.steps_per_execution}"
         )
+    # TensorFlow fails at sums over processes inside of Keras' loop.
+    if (settings.steps_per_execution or 1) > 1 and workers.is_multi_worker(strategy):
+        raise ValueError(
+            "steps_per_execution must be 1 or None under strategy 'multi_worker', got "
+            f"{settings.steps_per_execution}"
+        )
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError(
             "TensorBoard logs need its package: pip install 'nngp_tf[tensorboard]', or turn off"
@@ -155,7 +167,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a network and return its row.
 
-    Keras' random seed is set, so that the weights start from `settings.seed`.
+    Keras' random seed is set, so that the weights start from `settings.seed`. Under a multi-worker
+    strategy all processes call this alike, with a backup that all can read, and the chief writes;
+    see `workers`.
 
     Args:
       network: What is trained.
@@ -178,6 +192,7 @@ def train(
       ValueError: As `check`.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    settings = resolve(settings, strategy)
     check(images, settings, strategy, tensorboard_dir is not None)
     curve = _fit(network, images, settings, strategy, backup_dir, tensorboard_dir)
     # Models are cycles of references, which would stay for long beside the next network.
@@ -188,9 +203,11 @@ def train(
 def _fit(network, images, settings, strategy, backup_dir, tensorboard_dir):
     """Train, and return the curve alone."""
     curve = Curve()
-    backup = Backup(backup_dir, curve) if backup_dir else None
+    writes = is_chief(strategy)
+    backup = Backup(backup_dir, curve, writes) if backup_dir else None
     model = _compiled(network, images, settings, strategy)
-    if backup and not backup.restore(model):
+    if backup and not workers.agree(strategy, backup.restore(model)):
+        curve.resume({"epochs": [], "seconds": curve.seconds})
         model = _compiled(network, images, settings, strategy)
     first_epoch = len(curve.epochs)
     if first_epoch:
@@ -200,11 +217,11 @@ def _fit(network, images, settings, strategy, backup_dir, tensorboard_dir):
     if settings.recipe.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     callbacks.append(curve)
-    if tensorboard_dir:
+    if tensorboard_dir and writes:
         # The graph would take more place than all the scalars.
         callbacks.append(keras.callbacks.TensorBoard(tensorboard_dir, write_graph=False))
     # Last, so that what is in the backup has been recorded.
-    callbacks += [backup] if backup else []
+    callbacks += [backup] if backup and writes else []
     batch_size = settings.recipe.batch_size
     if not curve.diverged() and first_epoch < settings.num_epochs:
         model.fit(
@@ -244,6 +261,8 @@ def _compiled(network, images, settings, strategy):
             settings.jit_compile,
             settings.steps_per_execution or _steps_per_execution(steps, strategy),
         )
+        if workers.is_multi_worker(strategy):
+            workers.adapt(model, images.x_train.shape[1:], images.num_classes)
     kept = max((x.momentum for x in optimisation.batch_norms(model)), default=0.0)
     kept **= steps * settings.num_epochs
     if kept > _INITIAL_STATISTICS:
@@ -272,7 +291,10 @@ def _steps_per_execution(steps, strategy):
 def row_of(
     network: Network, settings: TrainingSettings, curve: Curve | None = None
 ) -> dict[str, Any]:
-    """Return the row of a network, which `train` describes, by the curve of its training."""
+    """Return the row of a network, which `train` describes, by the curve of its training.
+
+    The settings are those of `resolve`.
+    """
     curve = curve or Curve()
     diverged = curve.diverged()
     return {

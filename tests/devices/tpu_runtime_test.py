@@ -107,11 +107,12 @@ class TestAddress:
         ],
     )
     def test_of_a_command_line(self, arguments, asked):
-        assert tpu_runtime.asked(arguments) == asked
+        assert tpu_runtime.asked(arguments, "strategy", "tpu") == asked
 
     def test_of_a_file_of_flags(self, tmp_path):
         (tmp_path / "flags").write_text("--tpu=local\n--run_dir=x\n")
-        assert tpu_runtime.asked([f"--flagfile={tmp_path}/flags"]) == (None, "local")
+        arguments = [f"--flagfile={tmp_path}/flags"]
+        assert tpu_runtime.asked(arguments, "strategy", "tpu") == (None, "local")
 
     def test_that_is_meant(self, monkeypatch):
         for name in ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS"):

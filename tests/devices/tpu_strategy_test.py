@@ -95,23 +95,23 @@ def expected_sums(replicas, keep_features, padded, width):
         return []
     groups, images = layout(replicas)
     gathered = [[groups, padded, width]] if images > 1 or keep_features else []
-    return [*gathered, [NUM_TRAIN + NUM_TEST, NUM_TRAIN], [NUM_TEST], []]
+    return [*gathered, [NUM_TRAIN + NUM_TEST, NUM_TRAIN], [NUM_TEST], [], []]
 
 
 def assert_sums(concrete, replicas, keep_features, width):
     """Check that a program runs on all replicas, and what it sums and returns."""
     found = operations(concrete)
     sums = found.get("CrossReplicaSum", [])
-    padded = sums[0][1] if len(sums) == 4 else None
+    padded = sums[0][1] if len(sums) == 5 else None
     expected = expected_sums(replicas, keep_features, padded, width)
     assert sorted(map(str, sums)) == sorted(map(str, expected))
     assert padded is None or padded >= NUM_TRAIN + NUM_TEST
     results = [tf.nest.flatten(r, expand_composites=True) for r in concrete.structured_outputs]
     assert [len(result) for result in results] == [replicas] * len(results)
     shapes = [result[0].shape.as_list() for result in results]
-    assert shapes[:3] == [[NUM_TRAIN + NUM_TEST, NUM_TRAIN], [NUM_TEST], []]
+    assert shapes[:4] == [[NUM_TRAIN + NUM_TEST, NUM_TRAIN], [NUM_TEST], [], []]
     kept = [[layout(replicas)[0], NUM_TRAIN + NUM_TEST, width]] if keep_features else []
-    assert shapes[3:] == kept
+    assert shapes[4:] == kept
 
 
 @pytest.mark.parametrize("replicas", SIZES)
@@ -155,7 +155,8 @@ def test_short_training(replicas):
         RESNET, (32, 32, 3), 10, stem_filters=4, num_stacks=1, modules_per_stack=1
     )
     recipe = recipes.get("nasbench101", batch_size=64)
-    settings = short.TrainingSettings(recipe, num_epochs=1, compute_dtype="bfloat16")
+    settings = short.resolve(short.TrainingSettings(recipe, num_epochs=1), strategy)
+    assert settings.compute_dtype == "bfloat16"
     short.check(images, settings, strategy)
     model = short._compiled(network, images, settings, strategy)
     # Both steps of the epoch in one call of the device's program.

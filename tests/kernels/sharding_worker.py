@@ -8,8 +8,9 @@ Writes the kernel to OUT, if the process is the chief.
 import sys
 
 import numpy as np
+import tensorflow as tf
 
-from nngp_tf.kernels import monte_carlo_kernel
+from nngp_tf.kernels import monte_carlo_kernel, placement
 from nngp_tf.kernels.strategy import build_strategy, is_chief
 from nngp_tf.models import build_nasbench101
 from tests.golden import INCEPTION
@@ -53,6 +54,11 @@ def main(out, strategy_name, logical_cpus, num_inits, batch_size):
     logical = int(logical_cpus) or None
     strategy = build_strategy(strategy_name, logical_cpus=logical)
     computed = kernel(strategy, int(num_inits), int(batch_size))
+    # Sent once to each device, where it stays.
+    (value,) = placement._placed.values()
+    copies = strategy.experimental_local_results(value)
+    devices = [tf.DeviceSpec.from_string(copy.device).device_index for copy in copies]
+    assert devices == list(range(len(strategy.extended.worker_devices))), devices
     if is_chief(strategy):
         computed.save(out)
 

@@ -62,7 +62,7 @@ def test_for_tpu_the_products_are_float32(keep_features):
         lambda value: tf.TensorSpec(value.shape, value.dtype), cell_layout.encode(NETWORK)
     )
     scalar = tf.TensorSpec([], tf.int32)
-    images = tf.TensorSpec([spec.division.padded_images, 8, 8, 3])
+    images = tf.TensorSpec([spec.num_placed, 8, 8, 3])
     program = tf.function(step.replica_program(spec, "TPU"), autograph=False)
     traced = program.get_concrete_function(scalar, inputs, scalar, scalar, scalar, images)
     products, diagonal, norm, rounded, *features = traced.structured_outputs

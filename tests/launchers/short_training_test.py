@@ -230,14 +230,15 @@ def test_bad_flags(tmp_path, more, message):
     assert_refused(launch(*arguments(tmp_path / "run", *more)), message)
 
 
-def test_several_processes(tmp_path):
+def test_several_processes_take_step_after_step(tmp_path):
     cluster = {"worker": ["localhost:1"]}
     task = {"type": "worker", "index": 0}
     environment = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
-    run = arguments(tmp_path / "run", "--strategy=multi_worker")
+    run = arguments(tmp_path / "run", "--strategy=multi_worker", steps_per_execution=2)
     code, out, error = launching.finish(start(*run, **environment))
     said = [line for line in error.splitlines() if line.startswith("short_training: ")]
-    assert_refused((code, out, "\n".join(said)), "training does not run under .* 'multi_worker'")
+    message = "steps_per_execution must be 1 or None under strategy 'multi_worker', got 2"
+    assert_refused((code, out, "\n".join(said)), message)
 
 
 def test_no_run_directory():
