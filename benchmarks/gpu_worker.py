@@ -170,7 +170,7 @@ class _Device:
         program = step.replica_program(spec, task["device"].upper())
         with tf.device(self._name):
             padded = tf.random.stateless_normal(
-                [spec.division.padded_images, *images.shape[1:]], [0, 1]
+                [spec.num_placed, *images.shape[1:]], [0, 1]
             )
         scalars = [tf.constant(value) for value in (0, 0, 1)]
         calls, first = {}, {}

@@ -113,7 +113,7 @@ def lower_kernel(model, weights):
     spec = preflight.step_spec(protocol, resolved.family, num_features=8, cores=TOPOLOGY.cores)
     inputs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), resolved.inputs)
     scalar = tf.TensorSpec([], tf.int32)
-    padded = tf.TensorSpec([spec.division.padded_images, 16, 16, 3])
+    padded = tf.TensorSpec([spec.num_placed, 16, 16, 3])
     specs = [scalar, inputs, scalar, scalar, scalar, padded]
     return lower(step.replica_program(spec, "TPU"), specs)
 
