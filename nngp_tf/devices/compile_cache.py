@@ -8,10 +8,10 @@ each network that is trained is a program of its own. Without XLA, as features a
 and GPU, there is nothing to keep.
 
 On TPU, TensorFlow's option is for the programs that the PJRT runtime compiles itself; whether those
-of a `TPUStrategy` are among them can be told on the hardware only. libtpu 0.0.10 to 0.0.52 has
-options of its own (`--tpu_persistent_compilation_cache_location` in LIBTPU_INIT_ARGS), which are
-not documented: 0.0.52 takes it and keeps nothing of what is compiled ahead of time. What libtpu
-compiles ahead of time can be serialised, but TensorFlow has no way to load it.
+of a `TPUStrategy` are among them can be told on the hardware only. libtpu has an option of its own
+(`--tpu_persistent_compilation_cache_location` in LIBTPU_INIT_ARGS), which is not documented: tried
+once, it was taken and kept nothing of what was compiled ahead of time. What libtpu compiles ahead
+of time can be serialised, but TensorFlow has no way to load it.
 """
 
 from __future__ import annotations
