@@ -169,9 +169,7 @@ class _Device:
         spec = preflight.step_spec(protocol, resolved.family, width, 1)
         program = step.replica_program(spec, task["device"].upper())
         with tf.device(self._name):
-            padded = tf.random.stateless_normal(
-                [spec.num_placed, *images.shape[1:]], [0, 1]
-            )
+            padded = tf.random.stateless_normal([spec.num_placed, *images.shape[1:]], [0, 1])
         scalars = [tf.constant(value) for value in (0, 0, 1)]
         calls, first = {}, {}
         for name, jit_compile in (("plain", None), ("XLA", True)):

@@ -43,6 +43,7 @@ def check_summary(summary):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_features(tmp_path):
     flags = ["--cells=1", "--batch=2", ABSENT, *SMALL]
     result = run("benchmarks.features", tmp_path, *flags, repeats=2)
@@ -65,6 +66,7 @@ def test_features(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_mnas_features(tmp_path):
     flags = ["--networks=2", "--batch=2", "--image_size=32", "--width_multiplier=0.25"]
     result = run("benchmarks.mnas_features", tmp_path, *flags, repeats=2)
@@ -78,6 +80,7 @@ def test_mnas_features(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_kernel(tmp_path):
     flags = ["--num_train=8,16", "--num_inits=2", "--at_num_train=16", "--at_num_inits=2"]
     result = run("benchmarks.kernel", tmp_path, *flags, *SMALL)
@@ -96,6 +99,7 @@ def test_kernel(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sweep(tmp_path):
     flags = ["--num_networks=1", "--num_keras=1", "--num_train=4", "--num_test=6", ABSENT]
     result = run("benchmarks.sweep", tmp_path, *flags, "--num_inits=1", "--stem_filters=4")
@@ -171,6 +175,7 @@ def test_gpu_refuses(flag, named):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_solve(tmp_path):
     flags = ["--num_train=12,24", "--width=16", "--num_inits=2", "--batch=2", ABSENT]
     result = run("benchmarks.solve", tmp_path, *flags, *SMALL)
@@ -202,6 +207,7 @@ def test_enumeration(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_records(tmp_path):
     flags = ["--num_records=250", "--num_objects=30", f"--file_dir={tmp_path}"]
     result = run("benchmarks.records", tmp_path, *flags)

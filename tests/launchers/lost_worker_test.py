@@ -10,7 +10,7 @@ import pytest
 from nngp_tf.runs import table
 from tests.launchers import launching
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 NUMBER = 40
 PARAMETERS = {
@@ -61,7 +61,7 @@ def rows(run_dir):
 
 
 # Of the chief or of the other one, the survivor learns in different ways.
-@pytest.mark.parametrize("lost", [1, pytest.param(0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("lost", [1, 0])
 def test_the_other_worker_ends_and_both_go_on_at_the_next_start(tmp_path, lost):
     run_dir = tmp_path / "run"
     both = start_both(run_dir)

@@ -1,6 +1,5 @@
 """`import nngp_tf` reaches every module, and loads TensorFlow when one needs it."""
 
-import importlib
 import pathlib
 import subprocess
 import sys
@@ -34,7 +33,7 @@ def test_a_module_is_reached(name):
     assert last in dir(package)
     found = getattr(package, last)
     # `profile` of gaussian_process is the function, of the module of that name.
-    assert found is importlib.import_module(name) or found.__module__ == name
+    assert name in (found.__name__, getattr(found, "__module__", None))
 
 
 @pytest.mark.parametrize(

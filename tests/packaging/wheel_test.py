@@ -105,5 +105,9 @@ scripts = metadata.distribution("nngp_tf").entry_points.select(group="console_sc
 print(*(script.load().__module__ for script in scripts))
 """
     found = run(installed / "python", "-c", code, cwd=tmp_path).split()
-    programs = {path.stem for path in ROOT.glob("launchers/*.py")} - {"__init__", "app"}
+    programs = {path.stem for path in ROOT.glob("launchers/*.py")} - {
+        "__init__",
+        "app",
+        "gin_files",
+    }
     assert set(found) == {f"nngp_tf.launchers.{name}" for name in programs}

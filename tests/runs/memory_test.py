@@ -12,7 +12,7 @@ from nngp_tf.runs import inference
 from nngp_tf.runs.store import RunDirectory
 from nngp_tf.search_spaces import nasbench101
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # The programs of the space's families are made among the first.
 WARM_UP, NUMBER, STEP = 100, 500, 10

@@ -18,7 +18,11 @@ SMALL = Protocol((8, 8, 3), stem_filters=4, num_train=6, num_test=4, num_inits=2
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [{}, {"batch_size": 3, "calibration_size": 5}, {"batch_norm": "initial", "num_test": 0}],
+    [
+        {"batch_size": 3, "calibration_size": 5},
+        pytest.param({}, marks=pytest.mark.long),
+        pytest.param({"batch_norm": "initial", "num_test": 0}, marks=pytest.mark.long),
+    ],
 )
 def test_steps_are_those_of_inference(monkeypatch, options):
     """Whatever shapes a step when a kernel is estimated shapes the one that is compiled."""

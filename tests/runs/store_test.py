@@ -394,7 +394,8 @@ def test_a_changed_record_is_refused(tmp_path):
     text = (tmp_path / "run.json").read_text()
     (tmp_path / "run.json").write_text(text.replace('"num_inits": 4', '"num_inits": 5'))
     message = (
-        rf"run\.json does not match its checksum: set it aside with `python -m launchers\.status "
+        r"run\.json does not match its checksum: set it aside with "
+        r"`python -m nngp_tf\.launchers\.status "
         rf"--run_dir={tmp_path} --repair`"
     )
     with pytest.raises(ValueError, match=message):
@@ -423,7 +424,7 @@ def test_damage_is_refused_by_file_and_line_and_with_its_cure(tmp_path, small_ch
     before = contents(tmp_path)
     message = (
         rf"{tmp_path}/{FIRST}:2 does not match its checksum: keep the good rows and set the bad "
-        rf"ones aside with `python -m launchers\.status --run_dir={tmp_path} --repair`"
+        rf"ones aside with `python -m nngp_tf\.launchers\.status --run_dir={tmp_path} --repair`"
     )
     for writable in (True, False):
         with pytest.raises(ValueError, match=message):
