@@ -45,6 +45,15 @@ def close(got, expected, dtype="float32"):
     return np.abs(got - expected).max() <= tolerance * np.abs(expected).max()
 
 
+def is_known(mode):
+    """Whether this Keras quantises so; the oldest supported has no int4."""
+    try:
+        keras.dtype_policies.get(f"{mode}_from_float32")
+    except ValueError:
+        return False
+    return True
+
+
 def quantised(mode):
     model = network()
     model.quantize(mode)
@@ -53,7 +62,7 @@ def quantised(mode):
 
 class TestQuantised:
     @pytest.mark.parametrize("dtype", DTYPES)
-    @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+    @pytest.mark.parametrize("mode", filter(is_known, ["int8", "int4", "float8"]))
     def test_is_never_drawn(self, mode, dtype):
         with pytest.raises(ValueError, match=rf"layer 'hidden' is quantised to {mode}"):
             estimate(quantised(mode), dtype)
@@ -68,7 +77,7 @@ class TestQuantised:
         with pytest.raises(ValueError, match="layer 'hidden' is quantised to int8"):
             estimate(model)
 
-    @pytest.mark.parametrize("mode", ["int8", "int4"])
+    @pytest.mark.parametrize("mode", filter(is_known, ["int8", "int4"]))
     def test_as_given_is_kept_in_its_own_dtype(self, mode):
         model = quantised(mode)
         expected = model.predict(X, verbose=0)
