@@ -51,7 +51,7 @@ def kernels(net, **options):
         *((cell, {}) for cell in with_feeders(3, 4)),
         *((cell, {}) for cell in with_feeders(4, 2)),
         *((cell, {}) for cell in with_feeders(0, 1)),
-        (RESNET, {"num_stacks": 3, "modules_per_stack": 2}),
+        pytest.param(RESNET, {"num_stacks": 3, "modules_per_stack": 2}, marks=pytest.mark.long),
     ],
     ids=str,
 )

@@ -168,6 +168,7 @@ def num_rows(run_dir):
     return sum(len(file.read_text().splitlines()) for file in run_dir.glob("results*.jsonl"))
 
 
+@pytest.mark.long  # A worker of Dask is killed in `make test`.
 def test_a_worker_is_killed(beam_python, expected_scans, tmp_path):
     run_dir = tmp_path / "run"
     process = start(beam_python, "sweep", run_dir, "--direct_num_workers=2", "--share_size=2")

@@ -175,6 +175,7 @@ json.dump(result, open(sys.argv[1], "w"))
 """
 
 
+@pytest.mark.long
 def test_programs_and_what_does_not_compile(preflight_python, tmp_path):
     out = tmp_path / "result.json"
     process = run(preflight_python, "-c", LIBRARY, out)
